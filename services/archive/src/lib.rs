@@ -1,0 +1,1 @@
+//! The job archive on disk and the cluster files in it; archiving of stopped jobs.
