@@ -68,6 +68,7 @@ pub struct Rpc {
 }
 
 const ANY_ROLE: Needs = Needs::AnyOf(&["api", "user", "manager", "support", "admin"]);
+const STAFF: Needs = Needs::AnyOf(&["admin", "support"]);
 const API: Needs = Needs::AnyOf(&["api"]);
 
 const fn rpc(
@@ -108,6 +109,7 @@ pub const TABLE: &[Rpc] = &[
         true,
     ),
     rpc("/clustercockpit.metric_store.v1.MetricStore/RawQuery", &[Gateway], API, 60, true),
+    rpc("/clustercockpit.metric_store.v1.MetricStore/Debug", &[Gateway], API, 60, true),
     rpc("/clustercockpit.metric_store.v1.MetricStore/CheckHealth", &[Gateway, JobDb], ANY_ROLE, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/StartJob", &[Gateway], API, 60, false),
     rpc("/clustercockpit.job_db.v1.JobDb/StopJob", &[Gateway], API, 60, false),
@@ -119,6 +121,13 @@ pub const TABLE: &[Rpc] = &[
     rpc("/clustercockpit.job_db.v1.JobDb/ListTags", &[Gateway], Needs::Authenticated, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ListPartitions", &[Gateway], Needs::Authenticated, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ReportNodes", &[Gateway], API, 60, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/ListNodes", &[Gateway], STAFF, 20, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/GetNode", &[Gateway], Needs::Authenticated, 20, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/CountNodeStates", &[Gateway], STAFF, 20, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/TimeNodeStates", &[Gateway], STAFF, 30, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/AllocatedNodes", &[Gateway], Needs::Authenticated, 20, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/UsedNodes", &[Gateway], API, 20, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/ConcurrentJobs", &[Gateway], ANY_ROLE, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ImportJob", &[], Needs::Service, 60, true),
     rpc("/clustercockpit.job_db.v1.JobDb/Watch", &[Gateway], ANY_ROLE, 0, true),
     rpc("/clustercockpit.scheduler.v1.SchedulerIngest/Hello", &[], API, 30, true),
