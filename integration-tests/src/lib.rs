@@ -9,5 +9,6 @@ pub mod oracle;
 pub mod samples;
 pub mod server;
 pub mod shared;
+pub mod simulator;
 pub mod site;
 pub mod wait;
