@@ -18,7 +18,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,16 +28,16 @@ impl Dice {
 
     /// From 0 (included) to 1 (excluded).
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.roll() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// From `low` to `high`, both included.
     pub fn range(&mut self, low: i64, high: i64) -> i64 {
-        low + (self.next() % (high - low + 1).unsigned_abs()) as i64
+        low + (self.roll() % (high - low + 1).unsigned_abs()) as i64
     }
 
     /// One of a list.
     pub fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.next() as usize % list.len()]
+        &list[self.roll() as usize % list.len()]
     }
 }

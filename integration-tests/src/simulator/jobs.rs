@@ -79,7 +79,7 @@ impl Plan {
             id,
             cluster,
             user: USERS[user],
-            project: project_of(user, dice.next()),
+            project: project_of(user, dice.roll()),
             nodes,
             duration: duration.min(walltime),
             walltime,
