@@ -1,0 +1,1 @@
+//! The browser UI, built by Vite, pre-compressed and embedded.
