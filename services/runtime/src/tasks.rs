@@ -233,9 +233,9 @@ impl Tasks {
         step: impl Future<Output = ()> + Send + 'static,
     ) {
         let mut state = self.state();
-        let stage = state.stages.entry(self.stage).or_default();
-        if !stage.closed {
-            stage.steps.push((name.into(), Box::pin(step)));
+        let later = state.stages.entry(self.stage).or_default();
+        if !later.closed {
+            later.steps.push((name.into(), Box::pin(step)));
         }
     }
 
@@ -284,9 +284,10 @@ impl Tasks {
         .into_iter()
         .flatten()
         .collect();
-        let mut ended = self.registry.ended.subscribe();
+        let mut endings = self.registry.ended.subscribe();
         // Both endings of the wait are fine: what still runs afterwards is late.
-        let _in_time = tokio::time::timeout_at(end, ended.wait_for(|_| self.left().is_empty())).await.is_ok();
+        let _in_time =
+            tokio::time::timeout_at(end, endings.wait_for(|_| self.left().is_empty())).await.is_ok();
         for (name, stop) in self.left() {
             stop.cancel();
             late.push(name);
@@ -301,10 +302,10 @@ impl Tasks {
     /// Lets nobody in any more, tells the tasks of the stage, and takes its steps.
     fn close(&self) -> Vec<(Cow<'static, str>, Step)> {
         let mut state = self.state();
-        let stage = state.stages.entry(self.stage).or_default();
-        stage.closed = true;
-        stage.token.cancel();
-        let steps = std::mem::take(&mut stage.steps);
+        let ending = state.stages.entry(self.stage).or_default();
+        ending.closed = true;
+        ending.token.cancel();
+        let steps = std::mem::take(&mut ending.steps);
         let mine = state.running.values().filter(|task| task.stage == self.stage);
         mine.filter(|task| task.on_shutdown == OnShutdown::Abort).for_each(|task| task.stop.cancel());
         steps
@@ -342,7 +343,11 @@ impl Default for Tasks {
 
 impl fmt::Debug for Tasks {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tasks").field("stage", &self.stage).field("running", &self.running()).finish()
+        formatter
+            .debug_struct("Tasks")
+            .field("stage", &self.stage)
+            .field("running", &self.running())
+            .finish_non_exhaustive()
     }
 }
 

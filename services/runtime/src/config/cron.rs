@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::section::Section;
+
 /// Periods of background work; the first run is one period after the start. `None`: the task is off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cron {
@@ -21,4 +23,14 @@ impl Default for Cron {
             footprint_worker: Some(Duration::from_mins(10)),
         }
     }
+}
+
+/// Reads the section.
+pub(super) fn read(section: Section<'_>) -> Cron {
+    let mut cron = Cron::default();
+    section.set_period("commit-job-worker", &mut cron.commit_job_worker);
+    section.set_period("duration-worker", &mut cron.duration_worker);
+    section.set_period("footprint-worker", &mut cron.footprint_worker);
+    section.finish();
+    cron
 }

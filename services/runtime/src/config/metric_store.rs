@@ -4,6 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cc_model::duration::{self, DurationError};
+
+use super::section::Section;
+
 /// The metric store of this product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricStore {
@@ -90,4 +94,123 @@ impl fmt::Debug for External {
             .field("url", &self.url)
             .finish_non_exhaustive()
     }
+}
+
+/// Names of earlier releases and of their documentation.
+pub(super) const HINTS: &[(&str, &str)] = &[
+    ("archive", "old checkpoints are handled by cleanup {mode, directory}"),
+    ("interval", "it is metric-store.checkpoint-interval; cleanup runs every retention-in-memory"),
+    ("restore", "checkpoints are always restored as far back as retention-in-memory"),
+];
+
+/// Half a day.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_hours(12);
+
+/// Reads section `metric-store`.
+pub(super) fn read(section: Section<'_>) -> MetricStore {
+    let mut store = MetricStore {
+        retention_in_memory: section.need("retention-in-memory").unwrap_or_default(),
+        memory_cap_gb: section.need("memory-cap").unwrap_or_default(),
+        num_workers: default_workers(),
+        checkpoint_interval: CHECKPOINT_INTERVAL,
+        checkpoints: section.object("checkpoints").map(read_checkpoints).unwrap_or_default(),
+        cleanup: section.object("cleanup").map(read_cleanup).unwrap_or_default(),
+        nats_subscriptions: section
+            .objects("nats-subscriptions")
+            .into_iter()
+            .filter_map(read_subscription)
+            .collect(),
+    };
+    section.set_positive("num-workers", &mut store.num_workers);
+    read_interval(&section, &mut store.checkpoint_interval);
+    if let Some(debug) = section.object("debug") {
+        // Accepted and unused by the reference.
+        debug.get::<String>("dump-to-file");
+        debug.get::<bool>("gops");
+        debug.finish();
+    }
+    warn_of_repeated_subjects(&section, &store.nats_subscriptions);
+    section.finish();
+    store
+}
+
+fn default_workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (processors / 2 + 1).min(10)
+}
+
+fn read_interval(section: &Section<'_>, interval: &mut Duration) {
+    let Some(text) = section.get::<String>("checkpoint-interval").filter(|text| !text.is_empty()) else {
+        return;
+    };
+    let at = section.at.key("checkpoint-interval");
+    match duration::parse(&text) {
+        Ok(Duration::ZERO) | Err(DurationError::Negative(_)) => {
+            at.error("expected a duration of more than 0");
+        }
+        Ok(period) => *interval = period,
+        Err(error) => at.warn(format!("{error}: 12h is used")),
+    }
+}
+
+fn read_checkpoints(section: Section<'_>) -> Checkpoints {
+    let section = section.with_hints(HINTS);
+    let mut checkpoints = Checkpoints::default();
+    if section.get::<String>("file-format").is_some_and(|format| format != "wal") {
+        checkpoints.file_format = CheckpointFormat::Json;
+    }
+    section.set("directory", &mut checkpoints.directory);
+    section.set("max-wal-size", &mut checkpoints.max_wal_size);
+    section.finish();
+    checkpoints
+}
+
+/// Without `mode` the reference demands `directory`, and deletes.
+fn read_cleanup(section: Section<'_>) -> Cleanup {
+    let section = section.with_hints(HINTS);
+    let has_mode = section.value("mode").is_some();
+    let archive = section.choice("mode", &[("archive", true), ("delete", false)]).unwrap_or(false);
+    let directory = section.get::<PathBuf>("directory");
+    if directory.is_none() && (archive || !has_mode) {
+        let text = if has_mode {
+            "missing; mode \"archive\" needs it"
+        } else {
+            "missing, as is mode; give one of them"
+        };
+        section.at.key("directory").error(text);
+    }
+    section.finish();
+    match directory {
+        Some(directory) if archive => Cleanup::Archive { directory },
+        _ => Cleanup::Delete,
+    }
+}
+
+fn read_subscription(section: Section<'_>) -> Option<NatsSubscription> {
+    let subscribe_to = section.need("subscribe-to");
+    let cluster_tag = section.get("cluster-tag").unwrap_or_default();
+    section.finish();
+    Some(NatsSubscription { subscribe_to: subscribe_to?, cluster_tag })
+}
+
+/// A message is taken once, with the tag of one subscription (deployment.md D-72).
+fn warn_of_repeated_subjects(section: &Section<'_>, subscriptions: &[NatsSubscription]) {
+    for (index, later) in subscriptions.iter().enumerate() {
+        let same = |earlier: &&NatsSubscription| earlier.subscribe_to == later.subscribe_to;
+        if let Some(first) = subscriptions.iter().take(index).find(same) {
+            section.at.key("nats-subscriptions").index(index).warn(format!(
+                "subject {:?} is there twice, for clusters {:?} and {:?}; a line without tag cluster belongs to the first",
+                later.subscribe_to, first.cluster_tag, later.cluster_tag
+            ));
+        }
+    }
+}
+
+/// Reads one element of `metric-store-external`.
+pub(super) fn read_external(section: Section<'_>) -> Option<External> {
+    let scope = section.need("scope");
+    let url = section.need("url");
+    let token = section.need("token");
+    section.finish();
+    Some(External { scope: scope?, url: url?, token: token? })
 }

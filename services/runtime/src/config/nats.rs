@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::section::Section;
+
 /// The message broker.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nats {
@@ -24,4 +26,24 @@ impl fmt::Debug for Nats {
             .field("creds_file_path", &self.creds_file_path)
             .finish_non_exhaustive()
     }
+}
+
+/// Reads the section.
+pub(super) fn read(section: Section<'_>) -> Nats {
+    let text = |key| section.get::<String>(key).unwrap_or_default();
+    let mut nats = Nats {
+        address: text("address"),
+        username: text("username"),
+        password: text("password"),
+        creds_file_path: None,
+    };
+    section.set_text("creds-file-path", &mut nats.creds_file_path);
+    if nats.address.is_empty() {
+        section.at.key("address").warn("missing: there will be no connection");
+    }
+    if nats.username.is_empty() != nats.password.is_empty() {
+        section.at.warn("one of username and password is missing: neither is used");
+    }
+    section.finish();
+    nats
 }

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use super::main::is_loopback;
+use super::section::Section;
+use super::services::read_address;
+
 /// What the process tells about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observability {
@@ -37,4 +41,33 @@ pub enum LogFormat {
     Reference,
     /// One JSON object per line.
     Json,
+}
+
+/// Reads the section.
+pub(super) fn read(section: Section<'_>) -> Observability {
+    let mut observability = Observability::default();
+    read_address(&section, "metrics-addr", &mut observability.metrics_addr);
+    if let Some(addr) = observability.metrics_addr.as_deref()
+        && !addr.starts_with(':')
+        && !is_loopback(addr)
+    {
+        section.at.key("metrics-addr").warn(format!("everybody who reaches {addr} may read the metrics"));
+    }
+    section.set_text("otlp-endpoint", &mut observability.otlp_endpoint);
+    if let Some(endpoint) = observability.otlp_endpoint.as_deref()
+        && !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme))
+    {
+        section
+            .at
+            .key("otlp-endpoint")
+            .error(format!("{endpoint:?} is no URL, expected e.g. \"http://localhost:4317\""));
+    }
+    let formats = [("reference", LogFormat::Reference), ("json", LogFormat::Json)];
+    observability.log_format = section.choice("log-format", &formats).unwrap_or(LogFormat::Reference);
+    if let Some(milliseconds) = section.get("slow-query-ms") {
+        observability.slow_query = Duration::from_millis(milliseconds);
+    }
+    section.set("access-log", &mut observability.access_log);
+    section.finish();
+    observability
 }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::section::{Decode, Section};
+
 /// Section `proxy`: whom to believe about the address of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
@@ -113,4 +115,85 @@ pub struct Compat {
     pub rest_with_nats: bool,
     /// `allow-default-keys`: serve on a public address with the published default keys. Default false.
     pub allow_default_keys: bool,
+}
+
+/// Reads section `proxy`.
+pub(super) fn read_proxy(section: Section<'_>) -> Proxy {
+    let mut proxy = Proxy::default();
+    for (value, at) in section.list("trusted-proxies") {
+        match String::decode(value, &at).map(|text| text.parse::<Network>()) {
+            Some(Ok(network)) => proxy.trusted_proxies.push(network),
+            Some(Err(error)) => at.error(error.to_string()),
+            None => {}
+        }
+    }
+    if let Some(name) = section.get::<String>("client-ip-header") {
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            section.at.key("client-ip-header").error(format!("{name:?} is no name of a header"));
+        }
+        proxy.client_ip_header = name;
+    }
+    section.finish();
+    proxy
+}
+
+/// Reads section `limits`.
+pub(super) fn read_limits(section: Section<'_>) -> Limits {
+    let mut limits = Limits::default();
+    section.set_positive("max-body-mb", &mut limits.max_body_mb);
+    section.set_positive("max-connections", &mut limits.max_connections);
+    section.set_positive("max-requests", &mut limits.max_requests);
+    section.set_positive("login-attempts", &mut limits.login_attempts);
+    for (key, target) in [
+        ("login-window", &mut limits.login_window),
+        ("http-header-timeout", &mut limits.http_header_timeout),
+        ("http-write-timeout", &mut limits.http_write_timeout),
+        ("shutdown-timeout", &mut limits.shutdown_timeout),
+    ] {
+        section.set(key, target);
+        if target.is_zero() {
+            section.at.key(key).error("expected a duration of more than 0");
+        }
+    }
+    section.finish();
+    limits
+}
+
+/// Reads section `compat`.
+pub(super) fn read_compat(section: Section<'_>) -> Compat {
+    let mut compat = Compat::default();
+    section.set("strict-reference", &mut compat.strict_reference);
+    section.set("rest-with-nats", &mut compat.rest_with_nats);
+    section.set("allow-default-keys", &mut compat.allow_default_keys);
+    section.finish();
+    compat
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("10.0.0.0/8", "10.255.0.1", true)]
+    #[case("10.0.0.0/8", "11.0.0.1", false)]
+    #[case("0.0.0.0/0", "11.0.0.1", true)]
+    #[case("192.168.1.7", "192.168.1.7", true)]
+    #[case("192.168.1.7", "192.168.1.6", false)]
+    #[case("10.0.0.0/8", "::ffff:10.0.0.1", true)]
+    #[case("fd00::/8", "fd12::1", true)]
+    #[case("fd00::/8", "fe80::1", false)]
+    #[case("::/0", "::1", true)]
+    #[case("::/0", "10.0.0.1", false)]
+    fn networks_contain_their_addresses(#[case] network: &str, #[case] address: &str, #[case] inside: bool) {
+        assert_eq!(network.parse::<Network>().unwrap().contains(address.parse().unwrap()), inside);
+    }
+
+    #[rstest]
+    fn other_texts_are_no_networks(
+        #[values("", "10.0.0.0/33", "::/129", "10.0.0.300", "host", "10.0.0.0/", "10.0.0.0/-1")] text: &str,
+    ) {
+        assert_eq!(text.parse::<Network>(), Err(NoNetwork(text.to_owned())));
+    }
 }

@@ -2,6 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
+use super::main::address_problem;
+use super::problem::At;
+use super::section::{Decode, Section};
+
 /// The four services behind the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
@@ -179,4 +185,118 @@ impl Default for Ingest {
             script_limit_kb: 1024,
         }
     }
+}
+
+/// The longest path a Unix socket can have, in bytes.
+const SOCKET_PATH_LONGEST: usize = 107;
+
+/// Reads section `services`.
+pub(super) fn read(section: Section<'_>) -> Services {
+    let mut services = Services::default();
+    section.set("tls-directory", &mut services.tls_directory);
+    for service in Service::ALL {
+        let Some(entry) = section.object(service.key()).map(read_entry) else { continue };
+        match service {
+            Service::Auth => services.auth = entry,
+            Service::JobDb => services.job_db = entry,
+            Service::Archive => services.archive = entry,
+            Service::MetricStore => services.metric_store = entry,
+        }
+    }
+    section.finish();
+    services
+}
+
+fn read_entry(section: Section<'_>) -> Entry {
+    let mut entry = Entry::default();
+    section.set("address", &mut entry.address);
+    section.set("listen", &mut entry.listen);
+    read_address(&section, "metrics-addr", &mut entry.metrics_addr);
+    section.finish();
+    entry
+}
+
+/// A TCP address to listen on; empty: off.
+pub(super) fn read_address(section: &Section<'_>, key: &'static str, target: &mut Option<String>) {
+    section.set_text(key, target);
+    if let Some(problem) = target.as_deref().and_then(address_problem) {
+        section.at.key(key).error(problem);
+    }
+}
+
+fn unix_path(text: &str, at: &At<'_>) -> Option<PathBuf> {
+    let path = text.strip_prefix("unix:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() {
+        at.error("names no socket, expected unix:PATH");
+    } else if path.len() > SOCKET_PATH_LONGEST {
+        at.error(format!("is {} bytes long, a socket path may have {SOCKET_PATH_LONGEST}", path.len()));
+    }
+    Some(path.into())
+}
+
+impl Decode for Address {
+    const EXPECTED: &'static str = "in-process, unix:PATH or https://host:port";
+
+    fn decode(value: &Value, at: &At<'_>) -> Option<Self> {
+        let text = String::decode(value, at)?;
+        if text == "in-process" {
+            return Some(Self::InProcess);
+        }
+        if let Some(path) = unix_path(&text, at) {
+            return Some(Self::Unix(path));
+        }
+        let rest = text.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+        let parts = rest.and_then(|rest| rest.rsplit_once(':'));
+        let found = parts.and_then(|(host, port)| {
+            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            let port = port.parse().ok()?;
+            (!host.is_empty() && !host.contains('/')).then(|| Self::Https { host: host.to_owned(), port })
+        });
+        if found.is_none() {
+            at.error(format!("{text:?} is no address of a service, expected {}", Self::EXPECTED));
+        }
+        found
+    }
+}
+
+impl Decode for Listen {
+    const EXPECTED: &'static str = "unix:PATH or host:port";
+
+    fn decode(value: &Value, at: &At<'_>) -> Option<Self> {
+        let text = String::decode(value, at)?;
+        if let Some(path) = unix_path(&text, at) {
+            return Some(Self::Unix(path));
+        }
+        if text.is_empty() || address_problem(&text).is_some() {
+            at.error(format!("{text:?} is no address to listen on, expected {}", Self::EXPECTED));
+            return None;
+        }
+        Some(Self::Tcp(text))
+    }
+}
+
+/// Reads section `grpc`.
+pub(super) fn read_grpc(section: Section<'_>) -> Grpc {
+    let mut grpc = Grpc::default();
+    read_address(&section, "addr", &mut grpc.addr);
+    section.set_text("tls-cert-file", &mut grpc.tls_cert_file);
+    section.set_text("tls-key-file", &mut grpc.tls_key_file);
+    if grpc.tls_cert_file.is_some() != grpc.tls_key_file.is_some() {
+        section.at.error("one of tls-cert-file and tls-key-file is missing");
+    }
+    section.set("reflection", &mut grpc.reflection);
+    section.set_positive("max-message-mb", &mut grpc.max_message_mb);
+    if let Some(ingest) = section.object("ingest") {
+        let limits = &mut grpc.ingest;
+        ingest.set_positive("max-inflight-events", &mut limits.max_inflight_events);
+        ingest.set_positive("ack-delay-ms", &mut limits.ack_delay_ms);
+        ingest.set_positive("commit-batch", &mut limits.commit_batch);
+        ingest.set_positive("dead-letter-days", &mut limits.dead_letter_days);
+        ingest.set_positive("park-minutes", &mut limits.park_minutes);
+        ingest.set_positive("script-limit-kb", &mut limits.script_limit_kb);
+        ingest.finish();
+    }
+    section.finish();
+    grpc
 }

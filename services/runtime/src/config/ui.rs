@@ -1,5 +1,7 @@
 //! Section `ui` (config-and-cli.md 3.8): defaults for users without settings of their own.
 
+use super::section::Section;
+
 /// What pages look like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ui {
@@ -32,6 +34,7 @@ pub struct NodeList {
 }
 
 /// `ui.job-view`.
+#[expect(clippy::struct_excessive_bools, reason = "one switch of the file each")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobView {
     /// `show-polar-plot`. Default true.
@@ -113,4 +116,63 @@ impl Default for PlotConfiguration {
             color_scheme: colors.map(str::to_owned).to_vec(),
         }
     }
+}
+
+/// Reads the section.
+pub(super) fn read(section: Section<'_>) -> Ui {
+    let mut ui = Ui::default();
+    if let Some(list) = section.object("job-list") {
+        list.set("use-paging", &mut ui.job_list.use_paging);
+        list.set("show-footprint", &mut ui.job_list.show_footprint);
+        list.finish();
+    }
+    if let Some(list) = section.object("node-list") {
+        list.set("use-paging", &mut ui.node_list.use_paging);
+        list.finish();
+    }
+    if let Some(view) = section.object("job-view") {
+        view.set("show-polar-plot", &mut ui.job_view.show_polar_plot);
+        view.set("show-footprint", &mut ui.job_view.show_footprint);
+        view.set("show-roofline", &mut ui.job_view.show_roofline);
+        view.set("show-stat-table", &mut ui.job_view.show_stat_table);
+        view.finish();
+    }
+    if let Some(metrics) = section.object("metric-config") {
+        metrics.set("job-list-metrics", &mut ui.metric_config.job_list);
+        metrics.set("job-view-plot-metrics", &mut ui.metric_config.job_view_plot);
+        metrics.set("job-view-table-metrics", &mut ui.metric_config.job_view_table);
+        let clusters = metrics.objects("clusters").into_iter();
+        ui.metric_config.clusters = clusters.filter_map(|cluster| read_cluster(cluster, true)).collect();
+        metrics.finish();
+    }
+    if let Some(plots) = section.object("plot-configuration") {
+        plots.set("color-background", &mut ui.plot_configuration.color_background);
+        plots.set("plots-per-row", &mut ui.plot_configuration.plots_per_row);
+        plots.set("line-width", &mut ui.plot_configuration.line_width);
+        plots.set("color-scheme", &mut ui.plot_configuration.color_scheme);
+        plots.finish();
+    }
+    section.finish();
+    ui
+}
+
+fn read_cluster(section: Section<'_>, with_parts: bool) -> Option<ClusterMetrics> {
+    let name = section.need("name");
+    let mut metrics = ClusterMetrics {
+        name: String::new(),
+        job_list: None,
+        job_view_plot: None,
+        job_view_table: None,
+        sub_clusters: Vec::new(),
+    };
+    section.set("job-list-metrics", &mut metrics.job_list);
+    section.set("job-view-plot-metrics", &mut metrics.job_view_plot);
+    section.set("job-view-table-metrics", &mut metrics.job_view_table);
+    if with_parts {
+        let parts = section.objects("sub-clusters").into_iter();
+        metrics.sub_clusters = parts.filter_map(|part| read_cluster(part, false)).collect();
+    }
+    section.finish();
+    metrics.name = name?;
+    Some(metrics)
 }
