@@ -1,0 +1,44 @@
+//! GraphQL at `/query`: what pages read, and the names and types of the reference for its clients (graphql-api.md).
+//!
+//! The SDL holds only fields that work; it is committed in `web/schema.graphql` and compared in a test.
+
+mod clusters;
+mod context;
+mod inputs;
+mod jobs;
+mod many;
+mod nodes;
+mod query;
+mod scalars;
+mod series;
+mod transport;
+
+use async_graphql::{EmptyMutation, EmptySubscription, Schema};
+
+pub use context::Backends;
+pub use transport::answer;
+
+/// Cost of a request: one per selected field (graphql-api.md 1.3).
+const COMPLEXITY_MAX: usize = 5000;
+/// Levels of nesting; the deepest query of a page has eight.
+const DEPTH_MAX: usize = 15;
+
+/// The schema; stateless, made once.
+pub type QuerySchema = Schema<query::Query, EmptyMutation, EmptySubscription>;
+
+/// Makes the schema.
+pub fn schema() -> QuerySchema {
+    Schema::build(query::Query, EmptyMutation, EmptySubscription)
+        .disable_introspection()
+        .limit_complexity(COMPLEXITY_MAX)
+        .limit_depth(DEPTH_MAX)
+        .finish()
+}
+
+/// The schema as text.
+pub fn sdl() -> String {
+    Schema::build(query::Query, EmptyMutation, EmptySubscription).finish().sdl()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,354 @@
+//! The root: what can be asked (graphql-api.md 8).
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use cc_proto::archive::v1::ReadStatisticsRequest;
+use cc_proto::common::v1 as common;
+use cc_proto::job_db::v1 as proto;
+
+use super::clusters::{Cluster, GlobalMetricListItem};
+use super::context::{self, Viewing, error, refused};
+use super::inputs::{JobFilter, NodeFilter, OrderByInput, PageRequest, job_filters, node_filters};
+use super::jobs::{Job, JobResultList, Tag, User};
+use super::many::{self, Many};
+use super::nodes::{Count, Node, NodeStateResultList, NodeStates, NodeStatesTimed};
+use super::scalars::MetricScope;
+use super::series::{JobMetricWithName, JobMetricsOfJob, MetricStatistics, Wanted, in_store};
+use cc_runtime::caller::Role;
+
+/// Jobs of a page where the request names no size.
+const PAGE_DEFAULT: i64 = 50;
+/// Largest page.
+const PAGE_MAX: i64 = 10_000;
+
+/// What can be asked.
+pub(super) struct Query;
+
+/// Additive: who asks, as the session or token says.
+#[derive(SimpleObject)]
+pub(super) struct Me {
+    username: String,
+    /// Real name; empty when unknown.
+    name: String,
+    /// `api`, `user`, `manager`, `support`, `admin`.
+    roles: Vec<String>,
+    /// Projects a manager is responsible for.
+    projects: Vec<String>,
+}
+
+/// Statistics of a metric over all nodes of a job.
+#[derive(SimpleObject)]
+pub(super) struct NamedStats {
+    name: String,
+    data: MetricStatistics,
+}
+
+/// Statistics of a metric per series.
+#[derive(SimpleObject)]
+pub(super) struct NamedStatsWithScope {
+    name: String,
+    scope: MetricScope,
+    stats: Vec<ScopedStats>,
+}
+
+/// Statistics of one series.
+#[derive(SimpleObject)]
+pub(super) struct ScopedStats {
+    hostname: String,
+    id: Option<String>,
+    data: MetricStatistics,
+}
+
+#[Object]
+impl Query {
+    /// Every cluster of the job archive.
+    async fn clusters(&self, ctx: &Context<'_>) -> Result<Vec<Cluster>> {
+        Ok(context::of(ctx)?.clusters.iter().cloned().map(Cluster).collect())
+    }
+
+    /// The tags the caller may see.
+    async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>> {
+        let viewing = context::of(ctx)?;
+        let answer = viewing.backends.job_db.clone().list_tags(viewing.request(proto::ListTagsRequest {})).await;
+        Ok(answer.map_err(|status| refused(&status))?.into_inner().tags.iter().map(Tag::from).collect())
+    }
+
+    /// Union of the metrics of all clusters; metrics restricted for the caller are absent.
+    async fn global_metrics(&self, ctx: &Context<'_>) -> Result<Vec<GlobalMetricListItem>> {
+        let viewing = context::of(ctx)?;
+        let metrics = if viewing.caller.has_any(&[Role::User, Role::Manager]) {
+            viewing.clusters.global_metrics_for_users()
+        } else {
+            viewing.clusters.global_metrics()
+        };
+        Ok(metrics.into_iter().map(GlobalMetricListItem::from).collect())
+    }
+
+    /// Name and mail of a user; null when the name is not in the user table.
+    async fn user(&self, ctx: &Context<'_>, username: String) -> Result<Option<User>> {
+        Ok(context::of(ctx)?.user(&username).await?.map(User::from))
+    }
+
+    /// One job by database id; null with an error when it does not exist or the caller may not see it.
+    async fn job(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Job>> {
+        let viewing = context::of(ctx)?;
+        viewing.job(super::scalars::id(&id)?).await.map(|job| Some(Job(job)))
+    }
+
+    /// Series of one job. `metrics` null: all. `scopes` null: node (running) or all archived. `resolution`: seconds per
+    /// point wanted; 0: native; null: the coarsest configured.
+    async fn job_metrics(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        metrics: Option<Vec<String>>,
+        scopes: Option<Vec<MetricScope>>,
+        resolution: Option<i64>,
+    ) -> Result<Vec<JobMetricWithName>> {
+        let viewing = context::of(ctx)?;
+        let job = viewing.job(super::scalars::id(&id)?).await?;
+        let resolution = resolution_of(viewing, resolution)?;
+        let wanted = Wanted { metrics, scopes, resolution, with_data: true };
+        let loaded = viewing.series(&job, wanted).await.map_err(|status| refused(&status))?;
+        Ok(loaded.metrics.into_iter().map(|metric| metric.outward(usize::MAX)).collect())
+    }
+
+    /// Statistics of one job over all its nodes.
+    async fn job_stats(&self, ctx: &Context<'_>, id: ID, metrics: Option<Vec<String>>) -> Result<Vec<NamedStats>> {
+        let viewing = context::of(ctx)?;
+        let job = viewing.job(super::scalars::id(&id)?).await?;
+        let metrics = metrics.unwrap_or_default();
+        if metrics.is_empty() {
+            return Ok(Vec::new());
+        }
+        if in_store(&job) { live_stats(viewing, &job, metrics).await } else { archived_stats(viewing, &job, metrics).await }
+    }
+
+    /// Statistics of one job per series.
+    async fn scoped_job_stats(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        metrics: Option<Vec<String>>,
+        scopes: Option<Vec<MetricScope>>,
+    ) -> Result<Vec<NamedStatsWithScope>> {
+        let viewing = context::of(ctx)?;
+        let job = viewing.job(super::scalars::id(&id)?).await?;
+        let wanted = Wanted { metrics, scopes, resolution: 0, with_data: false };
+        let loaded = viewing.series(&job, wanted).await.map_err(|status| refused(&status))?;
+        let stats = loaded.metrics.into_iter().map(|metric| NamedStatsWithScope {
+            name: metric.name,
+            scope: MetricScope(metric.scope),
+            stats: metric
+                .series
+                .into_iter()
+                .map(|one| ScopedStats {
+                    hostname: one.hostname,
+                    id: one.id,
+                    data: one.statistics.as_ref().map(MetricStatistics::from).unwrap_or_default(),
+                })
+                .collect(),
+        });
+        Ok(stats.collect())
+    }
+
+    /// The jobs the caller may see. `page` null: the first 50.
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<JobFilter>>,
+        page: Option<PageRequest>,
+        order: Option<OrderByInput>,
+    ) -> Result<JobResultList> {
+        let viewing = context::of(ctx)?;
+        let page = page.unwrap_or(PageRequest { items_per_page: PAGE_DEFAULT, page: 1 });
+        let page_size = match page.items_per_page {
+            -1 => 0,
+            size @ 1..=PAGE_MAX => u32::try_from(size).unwrap_or_default(),
+            size => return Err(error("INVALID", format!("invalid items-per-page value: {size}"))),
+        };
+        let selected = ctx.look_ahead();
+        let items = selected.field("items");
+        let wants = |field: &str| items.field(field).exists();
+        let request = proto::ListJobsRequest {
+            filters: job_filters(filter, viewing.backends.clock.unix())?,
+            order: order.map(Into::into),
+            page: u32::try_from(page.page.max(1)).unwrap_or(u32::MAX),
+            page_size,
+            with_metadata: wants("metaData"),
+            with_tags: wants("tags"),
+            with_count: selected.field("count").exists(),
+            with_job_name: wants("jobName"),
+        };
+        let answer = viewing.backends.job_db.clone().list_jobs(viewing.request(request)).await;
+        let answer = answer.map_err(|status| refused(&status))?.into_inner();
+        if wants("userData") {
+            many::prefetch_users(viewing, &answer.jobs).await?;
+        }
+        Ok(JobResultList {
+            items: answer.jobs.into_iter().map(Job).collect(),
+            offset: None,
+            limit: None,
+            count: answer.count,
+            has_next_page: Some(answer.has_next_page),
+        })
+    }
+
+    /// Additive: the series of many jobs in one request, in the order of `ids` (at most 100). A job that does not exist
+    /// or that the caller may not see is left out; one whose series cannot be read has `error`, and the others are
+    /// answered all the same. `metrics`, `scopes`, `resolution` as in `jobMetrics`. `points` replaces `resolution`
+    /// where given: about how many points per series are wanted; each job gets the resolution that fits its duration,
+    /// rounded up to a multiple of the metric's timestep. `maxSeries`: where a metric has more series than this,
+    /// `series` is null and `statisticsSeries` is filled instead, so that a list of large jobs stays small.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    async fn jobs_metrics(
+        &self,
+        ctx: &Context<'_>,
+        ids: Vec<ID>,
+        metrics: Option<Vec<String>>,
+        scopes: Option<Vec<MetricScope>>,
+        resolution: Option<i64>,
+        points: Option<i64>,
+        max_series: Option<i64>,
+    ) -> Result<Option<Vec<JobMetricsOfJob>>> {
+        let viewing = context::of(ctx)?;
+        let many = Many {
+            ids: super::scalars::ids(&ids)?,
+            metrics,
+            scopes,
+            resolution: resolution_of(viewing, resolution)?,
+            points: points.map(|points| points.max(1)),
+            series_max: max_series.map_or(usize::MAX, |most| usize::try_from(most.max(0)).unwrap_or(usize::MAX)),
+        };
+        many.load(viewing).await.map(Some)
+    }
+
+    /// Additive: the caller.
+    async fn me(&self, ctx: &Context<'_>) -> Result<Option<Me>> {
+        let viewing = context::of(ctx)?;
+        let name = viewing.user(&viewing.caller.name).await.ok().flatten().map(|user| user.name);
+        Ok(Some(Me {
+            username: viewing.caller.name.clone(),
+            name: name.unwrap_or_default(),
+            roles: viewing.caller.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+            projects: viewing.caller.projects.clone(),
+        }))
+    }
+
+    /// Per subcluster the number of distinct hosts used by running jobs.
+    async fn allocated_nodes(&self, ctx: &Context<'_>, cluster: String) -> Result<Vec<Count>> {
+        let viewing = context::of(ctx)?;
+        let request = viewing.request(proto::AllocatedNodesRequest { cluster });
+        let answer = viewing.backends.job_db.clone().allocated_nodes(request).await;
+        Ok(answer.map_err(|status| refused(&status))?.into_inner().counts.into_iter().map(Count::from).collect())
+    }
+
+    /// Latest state of one node by database id.
+    async fn node(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Node>> {
+        let viewing = context::of(ctx)?;
+        let request = viewing.request(proto::GetNodeRequest { id: super::scalars::id(&id)? });
+        let answer = viewing.backends.job_db.clone().get_node(request).await;
+        Ok(answer.map_err(|status| refused(&status))?.into_inner().node.map(Node::from))
+    }
+
+    /// Latest state per node, ordered by host name.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<NodeFilter>>,
+        order: Option<OrderByInput>,
+    ) -> Result<NodeStateResultList> {
+        list_nodes(context::of(ctx)?, filter, order, false).await
+    }
+
+    /// As `nodes`, with `metaData` and `healthData` filled.
+    async fn nodes_with_meta(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<NodeFilter>>,
+        order: Option<OrderByInput>,
+    ) -> Result<NodeStateResultList> {
+        list_nodes(context::of(ctx)?, filter, order, true).await
+    }
+
+    /// Number of nodes by latest scheduler state, followed by those by health state.
+    async fn node_states(&self, ctx: &Context<'_>, filter: Option<Vec<NodeFilter>>) -> Result<Vec<NodeStates>> {
+        let viewing = context::of(ctx)?;
+        let request = viewing.request(proto::CountNodeStatesRequest { filters: node_filters(filter) });
+        let answer = viewing.backends.job_db.clone().count_node_states(request).await;
+        let answer = answer.map_err(|status| refused(&status))?.into_inner();
+        Ok(answer.scheduler.into_iter().chain(answer.health).map(NodeStates::from).collect())
+    }
+
+    /// Number of nodes by state and time; `type` is `node` or `health`.
+    async fn node_states_timed(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<NodeFilter>>,
+        r#type: String,
+    ) -> Result<Vec<NodeStatesTimed>> {
+        let health = match r#type.as_str() {
+            "node" => false,
+            "health" => true,
+            _ => return Err(error("INVALID", "unknown Node State Query Type")),
+        };
+        let viewing = context::of(ctx)?;
+        let request = viewing.request(proto::TimeNodeStatesRequest { filters: node_filters(filter), health });
+        let answer = viewing.backends.job_db.clone().time_node_states(request).await;
+        let states = answer.map_err(|status| refused(&status))?.into_inner().states;
+        Ok(states.into_iter().map(NodeStatesTimed::from).collect())
+    }
+}
+
+/// Seconds per point: as asked, or the coarsest configured.
+fn resolution_of(viewing: &Viewing, asked: Option<i64>) -> Result<u32> {
+    match asked {
+        None => Ok(viewing.default_resolution()),
+        Some(seconds) => u32::try_from(seconds)
+            .map_err(|_| error("INVALID", format!("resolution {seconds} is not a number of seconds from 0 on"))),
+    }
+}
+
+async fn list_nodes(
+    viewing: &Viewing,
+    filter: Option<Vec<NodeFilter>>,
+    order: Option<OrderByInput>,
+    with_meta: bool,
+) -> Result<NodeStateResultList> {
+    let request =
+        proto::ListNodesRequest { filters: node_filters(filter), order: order.map(Into::into), with_meta };
+    let answer = viewing.backends.job_db.clone().list_nodes(viewing.request(request)).await;
+    Ok(answer.map_err(|status| refused(&status))?.into_inner().nodes.into())
+}
+
+/// Of a job that is in the store: mean over its nodes, smallest and largest of all.
+async fn live_stats(viewing: &Viewing, job: &common::Job, metrics: Vec<String>) -> Result<Vec<NamedStats>> {
+    let scopes = Some(vec![MetricScope(cc_model::scope::MetricScope::Node)]);
+    let wanted = Wanted { metrics: Some(metrics), scopes, resolution: 0, with_data: false };
+    let loaded = viewing.series(job, wanted).await.map_err(|status| refused(&status))?;
+    let stats = loaded.metrics.into_iter().map(|metric| {
+        let nodes: Vec<&common::Statistics> =
+            metric.series.iter().filter_map(|one| one.statistics.as_ref()).collect();
+        let whole = common::Statistics {
+            avg: nodes.iter().map(|one| one.avg).sum::<f64>() / nodes.len().max(1) as f64,
+            min: nodes.iter().map(|one| one.min).reduce(f64::min).unwrap_or_default(),
+            max: nodes.iter().map(|one| one.max).reduce(f64::max).unwrap_or_default(),
+        };
+        NamedStats { name: metric.name, data: MetricStatistics::from(&whole) }
+    });
+    Ok(stats.collect())
+}
+
+/// Of an archived job: as its entry has them; a metric that it lacks has zeros.
+async fn archived_stats(viewing: &Viewing, job: &common::Job, metrics: Vec<String>) -> Result<Vec<NamedStats>> {
+    let key =
+        common::JobKey { cluster: job.cluster.clone(), job_id: job.job_id, start_time: job.start_time };
+    let request = viewing.request(ReadStatisticsRequest { keys: vec![key] });
+    let answer = viewing.backends.archive.clone().read_statistics(request).await;
+    let found = answer.map_err(|status| refused(&status))?.into_inner().jobs.into_iter().next().unwrap_or_default();
+    let stats = metrics.into_iter().map(|name| {
+        let statistics = found.statistics.iter().find(|one| one.metric == name);
+        let data = statistics.map(|one| MetricStatistics { avg: one.avg, min: one.min, max: one.max });
+        NamedStats { name, data: data.unwrap_or_default() }
+    });
+    Ok(stats.collect())
+}
