@@ -171,7 +171,9 @@ fn read(source: &Source, program: Program, findings: &Findings) -> Config {
 /// Section `main`, with the keys of the stand-alone store if it is one.
 fn read_main(source: &Source, program: Program, findings: &Findings, config: &mut Config) {
     let Some(part) = source.get("main") else {
-        findings.add(Severity::Error, &source.file, "", "main configuration must be present");
+        if source.readable {
+            findings.add(Severity::Error, &source.file, "", "main configuration must be present");
+        }
         return;
     };
     let at = At::new(findings, &part.file, "main");

@@ -2,39 +2,13 @@
 
 use std::path::PathBuf;
 
+use cc_proto::access::Peer;
 use serde_json::Value;
 
 use super::main::address_problem;
 use super::problem::At;
 use super::section::{Decode, Section};
-
-/// The four services behind the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Service {
-    /// Users, tokens, sessions.
-    Auth,
-    /// Jobs, tags, nodes.
-    JobDb,
-    /// Finished jobs, cluster files.
-    Archive,
-    /// Samples of the last days.
-    MetricStore,
-}
-
-impl Service {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Auth, Self::JobDb, Self::Archive, Self::MetricStore];
-
-    /// The key in section `services`, and the name of the binary less `cc-`.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::JobDb => "job-db",
-            Self::Archive => "archive",
-            Self::MetricStore => "metric-store",
-        }
-    }
-}
+pub use crate::transport::Address;
 
 /// Section `services`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +26,14 @@ pub struct Services {
 }
 
 impl Services {
-    /// The entry of one service.
-    pub fn get(&self, service: Service) -> &Entry {
+    /// The entry of one service; `None` for the gateway, which listens at `main.addr`.
+    pub fn get(&self, service: Peer) -> Option<&Entry> {
         match service {
-            Service::Auth => &self.auth,
-            Service::JobDb => &self.job_db,
-            Service::Archive => &self.archive,
-            Service::MetricStore => &self.metric_store,
+            Peer::Auth => Some(&self.auth),
+            Peer::JobDb => Some(&self.job_db),
+            Peer::Archive => Some(&self.archive),
+            Peer::MetricStore => Some(&self.metric_store),
+            Peer::Gateway => None,
         }
     }
 }
@@ -85,23 +60,6 @@ pub struct Entry {
     pub listen: Option<Listen>,
     /// `metrics-addr`: as `observability.metrics-addr`, for this service's own process; absent: off.
     pub metrics_addr: Option<String>,
-}
-
-/// How a service is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Address {
-    /// `in-process`.
-    #[default]
-    InProcess,
-    /// `unix:PATH`.
-    Unix(PathBuf),
-    /// `https://host:port`, with the certificates in `tls-directory`.
-    Https {
-        /// Host name or address, without brackets.
-        host: String,
-        /// Port.
-        port: u16,
-    },
 }
 
 /// Where a service listens.
@@ -187,20 +145,18 @@ impl Default for Ingest {
     }
 }
 
-/// The longest path a Unix socket can have, in bytes.
-const SOCKET_PATH_LONGEST: usize = 107;
-
 /// Reads section `services`.
 pub(super) fn read(section: Section<'_>) -> Services {
     let mut services = Services::default();
     section.set("tls-directory", &mut services.tls_directory);
-    for service in Service::ALL {
-        let Some(entry) = section.object(service.key()).map(read_entry) else { continue };
-        match service {
-            Service::Auth => services.auth = entry,
-            Service::JobDb => services.job_db = entry,
-            Service::Archive => services.archive = entry,
-            Service::MetricStore => services.metric_store = entry,
+    for (key, entry) in [
+        ("auth", &mut services.auth),
+        ("job-db", &mut services.job_db),
+        ("archive", &mut services.archive),
+        ("metric-store", &mut services.metric_store),
+    ] {
+        if let Some(section) = section.object(key) {
+            *entry = read_entry(section);
         }
     }
     section.finish();
@@ -224,39 +180,17 @@ pub(super) fn read_address(section: &Section<'_>, key: &'static str, target: &mu
     }
 }
 
-fn unix_path(text: &str, at: &At<'_>) -> Option<PathBuf> {
-    let path = text.strip_prefix("unix:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() {
-        at.error("names no socket, expected unix:PATH");
-    } else if path.len() > SOCKET_PATH_LONGEST {
-        at.error(format!("is {} bytes long, a socket path may have {SOCKET_PATH_LONGEST}", path.len()));
-    }
-    Some(path.into())
-}
-
 impl Decode for Address {
     const EXPECTED: &'static str = "in-process, unix:PATH or https://host:port";
 
     fn decode(value: &Value, at: &At<'_>) -> Option<Self> {
-        let text = String::decode(value, at)?;
-        if text == "in-process" {
-            return Some(Self::InProcess);
+        match String::decode(value, at)?.parse() {
+            Ok(address) => Some(address),
+            Err(error) => {
+                at.error(error.to_string());
+                None
+            }
         }
-        if let Some(path) = unix_path(&text, at) {
-            return Some(Self::Unix(path));
-        }
-        let rest = text.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-        let parts = rest.and_then(|rest| rest.rsplit_once(':'));
-        let found = parts.and_then(|(host, port)| {
-            let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-            let port = port.parse().ok()?;
-            (!host.is_empty() && !host.contains('/')).then(|| Self::Https { host: host.to_owned(), port })
-        });
-        if found.is_none() {
-            at.error(format!("{text:?} is no address of a service, expected {}", Self::EXPECTED));
-        }
-        found
     }
 }
 
@@ -265,8 +199,11 @@ impl Decode for Listen {
 
     fn decode(value: &Value, at: &At<'_>) -> Option<Self> {
         let text = String::decode(value, at)?;
-        if let Some(path) = unix_path(&text, at) {
-            return Some(Self::Unix(path));
+        if text.starts_with("unix:") {
+            return match Address::decode(value, at)? {
+                Address::Unix(path) => Some(Self::Unix(path)),
+                Address::InProcess | Address::Https { .. } => None,
+            };
         }
         if text.is_empty() || address_problem(&text).is_some() {
             at.error(format!("{text:?} is no address to listen on, expected {}", Self::EXPECTED));

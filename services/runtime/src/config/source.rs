@@ -30,6 +30,8 @@ pub(super) struct Part {
 pub(super) struct Source {
     pub(super) file: String,
     pub(super) parts: Vec<Part>,
+    /// Whether the file is an object at all; if not, that is reported and the rest follows from it.
+    pub(super) readable: bool,
 }
 
 impl Source {
@@ -45,11 +47,11 @@ pub(super) fn read(path: &Path, env: &dyn Env, findings: &Findings) -> Source {
         Ok(text) => parse(&text, &file, path.parent(), env, findings),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             findings.add(Severity::Error, &file, "", "there is no such file; `cc-backend -init` makes one");
-            Source { file, parts: Vec::new() }
+            Source { file, parts: Vec::new(), readable: true }
         }
         Err(error) => {
             findings.add(Severity::Error, &file, "", format!("cannot be read: {error}"));
-            Source { file, parts: Vec::new() }
+            Source { file, parts: Vec::new(), readable: false }
         }
     }
 }
@@ -69,7 +71,7 @@ pub(super) fn parse(
     env: &dyn Env,
     findings: &Findings,
 ) -> Source {
-    let mut source = Source { file: file.to_owned(), parts: Vec::new() };
+    let mut source = Source { file: file.to_owned(), parts: Vec::new(), readable: false };
     let at = At::new(findings, file, "");
     let map = match first_value(text, &at) {
         Some(Value::Object(map)) => map,
@@ -79,6 +81,7 @@ pub(super) fn parse(
         }
         None => return source,
     };
+    source.readable = true;
     for (name, value) in &map {
         let included = include_of(name);
         let at = at.key(name);

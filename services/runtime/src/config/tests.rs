@@ -1,13 +1,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cc_proto::access::Peer;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::archive::{Place, Policy, Target};
 use super::metric_store::{CheckpointFormat, Cleanup};
 use super::operation::Limits;
-use super::services::{Address, Listen, Service};
+use super::services::{Address, Entry, Listen};
 use super::*;
 use crate::env::MapEnv;
 
@@ -113,7 +114,7 @@ fn keys_in_another_case_count_and_the_last_one_wins() {
 #[case(json!({"main": {"nodestate-retention": {"policy": "burn"}}}), "main.nodestate-retention.policy: \"burn\" is none of \"delete\", \"move\"")]
 #[case(json!({"main": {"nodestate-retention": {}}}), "main.nodestate-retention.policy: missing; expected one of \"delete\", \"move\"")]
 #[case(json!({"main": {"db-config": {"cache-size-mb": "1"}}}), "main.db-config.cache-size-mb: \"1\" is a text, expected a whole number")]
-#[case(with("auth", json!({"ldap": {}})), "auth.jwts: missing; expected an object, which may be empty")]
+#[case(with("auth", json!({"oidc": {"provider": "https://x"}})), "auth.jwts: missing; expected an object, which may be empty")]
 #[case(with("auth", json!({"jwts": {"max-age": "7d"}})), "auth.jwts.max-age: unknown unit \"d\" in duration \"7d\" (one of ns, us, ms, s, m, h)")]
 #[case(with("archive", json!({"kind": "tape"})), "archive.kind: \"tape\" is none of \"file\", \"s3\", \"sqlite\"")]
 #[case(with("archive", json!({"kind": "file"})), "archive.path: missing; this kind of archive needs it")]
@@ -127,7 +128,7 @@ fn keys_in_another_case_count_and_the_last_one_wins() {
 #[case(with("metric-store", json!({"memory-cap": 1, "retention-in-memory": "1h", "checkpoint-interval": "0s"})), "metric-store.checkpoint-interval: expected a duration of more than 0")]
 #[case(with("metric-store-external", json!([{"scope": "*", "url": "http://x"}])), "metric-store-external[0].token: missing; expected a text")]
 #[case(with("ui", json!({"job-list": {"use-paging": "yes"}})), "ui.job-list.use-paging: \"yes\" is a text, expected true or false")]
-#[case(with("services", json!({"auth": {"address": "http://x:1"}})), "services.auth.address: \"http://x:1\" is no address of a service, expected in-process, unix:PATH or https://host:port")]
+#[case(with("services", json!({"auth": {"address": "http://x:1"}})), "services.auth.address: \"http://x:1\": services talk over https or a Unix socket only")]
 #[case(with("proxy", json!({"trusted-proxies": ["10.0.0.300"]})), "proxy.trusted-proxies[0]: \"10.0.0.300\" is no IP address or network such as 10.0.0.0/8")]
 #[case(with("limits", json!({"shutdown-timeout": "0"})), "limits.shutdown-timeout: expected a duration of more than 0")]
 fn mistakes_end_the_program_and_are_named(#[case] value: Value, #[case] text: &str) {
@@ -136,7 +137,7 @@ fn mistakes_end_the_program_and_are_named(#[case] value: Value, #[case] text: &s
 }
 
 #[rstest]
-#[case(json!({"main": {}, "mterics-store": {}, "auht": {}}), &["mterics-store: unknown section, ignored", "auht: unknown section, ignored; did you mean \"auth\"?"])]
+#[case(json!({"main": {}, "statistics": {}, "auht": {}}), &["statistics: unknown section, ignored", "auht: unknown section, ignored; did you mean \"auth\"?"])]
 #[case(with("grpc", json!({"x": 1})), &["grpc.x: unknown key, ignored"])]
 #[case(with("cron", json!({"commit-job-worker": "1d"})), &["cron.commit-job-worker: unknown unit \"d\" in duration \"1d\" (one of ns, us, ms, s, m, h): the task is off"])]
 #[case(with("archive", json!({"kind": "file", "path": "x", "retention": {"policy": "delete"}})), &["archive.retention.age: missing or 0: every job would be taken, so this policy does not run; expected days, e.g. 365"])]
@@ -204,9 +205,13 @@ fn services_are_found_where_the_file_says() {
                "metric-store": {"address": "https://[::1]:9002/"}}),
     ))
     .services;
-    assert_eq!(services.get(Service::Auth).listen(), Some(Listen::Unix("/run/cc/auth.sock".into())));
-    assert_eq!(services.get(Service::JobDb).address, Address::InProcess);
-    assert_eq!(services.get(Service::JobDb).listen(), None);
+    assert_eq!(
+        services.get(Peer::Auth).and_then(Entry::listen),
+        Some(Listen::Unix("/run/cc/auth.sock".into()))
+    );
+    assert_eq!(services.job_db, Entry::default());
+    assert_eq!(services.job_db.listen(), None);
+    assert_eq!(services.get(Peer::Gateway), None);
     assert_eq!(services.archive.address, Address::Https { host: "archive.example".into(), port: 9001 });
     assert_eq!(services.archive.listen(), Some(Listen::Tcp(":9001".into())));
     assert_eq!(services.metric_store.listen(), Some(Listen::Tcp("[::1]:9002".into())));
@@ -214,7 +219,10 @@ fn services_are_found_where_the_file_says() {
     let long = json!({"auth": {"address": format!("unix:/{}", "x".repeat(107))}});
     assert_eq!(
         findings(&with("services", long)),
-        ["services.auth.address: is 108 bytes long, a socket path may have 107"]
+        [format!(
+            "services.auth.address: socket path {:?} has 108 bytes, at most 107 are possible",
+            format!("/{}", "x".repeat(107))
+        )]
     );
 }
 
