@@ -37,8 +37,7 @@ pub struct Asset {
 /// The file at `path` (without a leading slash), in the best encoding that `accept_encoding` allows. The documents are not among them:
 /// they are made by [`page`].
 pub fn asset(path: &str, accept_encoding: &str) -> Option<Asset> {
-    let compressed = path.ends_with(".br") || path.ends_with(".gz");
-    if compressed || path.ends_with(".html") {
+    if matches!(ending(path), "br" | "gz" | "html") {
         return None;
     }
     let immutable = path.starts_with("assets/");
@@ -127,8 +126,12 @@ fn accepts(header: &str, encoding: &str) -> bool {
     any.unwrap_or(false)
 }
 
+fn ending(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(_, ending)| ending)
+}
+
 fn content_type(path: &str) -> &'static str {
-    match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+    match ending(path) {
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "svg" => "image/svg+xml",
