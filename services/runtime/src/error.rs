@@ -77,7 +77,9 @@ impl Kind {
             Code::ResourceExhausted => Self::Busy,
             Code::DeadlineExceeded | Code::Cancelled => Self::Deadline,
             Code::Unavailable => Self::Unavailable,
-            Code::Ok | Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => Self::Internal,
+            Code::Ok | Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => {
+                Self::Internal
+            }
         }
     }
 
@@ -303,7 +305,8 @@ mod tests {
     #[test]
     fn conflict_has_two_codes() {
         let exists: Status = Failure::new(Kind::Conflict, "TAKEN", "taken").into();
-        let state: Status = Failure::new(Kind::Conflict, "JOB_NOT_RUNNING", "not running").precondition().into();
+        let state: Status =
+            Failure::new(Kind::Conflict, "JOB_NOT_RUNNING", "not running").precondition().into();
         assert_eq!(exists.code(), Code::AlreadyExists);
         assert_eq!(state.code(), Code::FailedPrecondition);
     }

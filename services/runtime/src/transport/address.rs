@@ -114,15 +114,14 @@ mod tests {
         }
         assert_eq!("unix:///run/a.sock".parse(), Ok(Address::Unix("/run/a.sock".into())));
         assert_eq!("unix:run/a.sock".parse(), Ok(Address::Unix("run/a.sock".into())));
-        assert_eq!(
-            "https://Archive:1/".parse(),
-            Ok(Address::Https { host: "archive".to_owned(), port: 1 })
-        );
+        assert_eq!("https://Archive:1/".parse(), Ok(Address::Https { host: "archive".to_owned(), port: 1 }));
     }
 
     #[test]
     fn everything_else_is_refused_with_the_reason() {
-        for text in ["", "unix:", "unix://a", "https://a", "https://a:b", "https://a/b:1", "https://:1", "tcp:a:1"] {
+        for text in
+            ["", "unix:", "unix://a", "https://a", "https://a:b", "https://a/b:1", "https://:1", "tcp:a:1"]
+        {
             assert_eq!(text.parse::<Address>(), Err(BadAddress::Form(text.to_owned())), "{text}");
         }
         assert!(matches!("http://a:1".parse::<Address>(), Err(BadAddress::PlainText(_))));

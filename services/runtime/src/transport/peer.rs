@@ -24,3 +24,8 @@ pub enum PeerInfo {
         address: SocketAddr,
     },
 }
+
+/// Whether a process of that user is one of ours without further configuration: the same user, or root.
+pub(crate) fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == nix::unistd::geteuid().as_raw()
+}
