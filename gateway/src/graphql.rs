@@ -13,27 +13,27 @@ mod scalars;
 mod series;
 mod transport;
 
+use std::sync::LazyLock;
+
 use async_graphql::{EmptyMutation, EmptySubscription, Schema};
 
-pub use context::Backends;
-pub use transport::answer;
+pub(crate) use transport::post;
 
 /// Cost of a request: one per selected field (graphql-api.md 1.3).
 const COMPLEXITY_MAX: usize = 5000;
 /// Levels of nesting; the deepest query of a page has eight.
 const DEPTH_MAX: usize = 15;
 
-/// The schema; stateless, made once.
-pub type QuerySchema = Schema<query::Query, EmptyMutation, EmptySubscription>;
+/// Stateless, so one serves the process.
+type QuerySchema = Schema<query::Query, EmptyMutation, EmptySubscription>;
 
-/// Makes the schema.
-pub fn schema() -> QuerySchema {
+static SCHEMA: LazyLock<QuerySchema> = LazyLock::new(|| {
     Schema::build(query::Query, EmptyMutation, EmptySubscription)
         .disable_introspection()
         .limit_complexity(COMPLEXITY_MAX)
         .limit_depth(DEPTH_MAX)
         .finish()
-}
+});
 
 /// The schema as text.
 pub fn sdl() -> String {

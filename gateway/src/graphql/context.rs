@@ -4,52 +4,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, Error, ErrorExtensions as _};
-use cc_model::cluster::Clusters;
-use cc_proto::archive::v1::archive_client::ArchiveClient;
-use cc_proto::auth::v1::auth_client::AuthClient;
 use cc_proto::auth::v1::{LookupUsersRequest, User};
 use cc_proto::common::v1 as common;
-use cc_proto::job_db::v1::job_db_client::JobDbClient;
 use cc_proto::job_db::v1::{GetJobRequest, ListPartitionsRequest};
-use cc_proto::metric_store::v1::metric_store_client::MetricStoreClient;
 use cc_runtime::caller::{self, Caller, Role};
-use cc_runtime::clock::Clock;
 use cc_runtime::error::{self, Kind};
-use cc_runtime::transport::Transport;
 use tokio::sync::Mutex;
 use tonic::Status;
 
-/// The services behind the gateway and what the resolvers need of the configuration.
-#[derive(Clone)]
-pub struct Backends {
-    /// Users.
-    pub auth: AuthClient<Transport>,
-    /// Jobs, tags, nodes.
-    pub job_db: JobDbClient<Transport>,
-    /// Finished jobs' series.
-    pub archive: ArchiveClient<Transport>,
-    /// Running jobs' series.
-    pub metric_store: MetricStoreClient<Transport>,
-    /// Time.
-    pub clock: Clock,
-    /// `resampling.resolutions`, seconds per point; empty: no resampling.
-    pub resolutions: Arc<[u32]>,
-}
-
-impl std::fmt::Debug for Backends {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Backends").field("resolutions", &self.resolutions).finish_non_exhaustive()
-    }
-}
+use crate::clusters::ClusterSet;
+use crate::state::State;
 
 /// One request.
 pub(super) struct Viewing {
     /// Who asks.
-    pub(super) caller: Caller,
-    /// The services.
-    pub(super) backends: Backends,
+    pub(super) caller: Arc<Caller>,
+    /// The services behind the gateway.
+    pub(super) state: State,
     /// The cluster files as they are now.
-    pub(super) clusters: Arc<Clusters>,
+    pub(super) clusters: Arc<ClusterSet>,
     /// Users that were looked up, `None`: not in the table.
     users: Mutex<HashMap<String, Option<User>>>,
 }
@@ -61,8 +34,8 @@ pub(super) fn of<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a Viewing> {
 
 impl Viewing {
     /// Of one request.
-    pub(super) fn new(caller: Caller, backends: Backends, clusters: Arc<Clusters>) -> Self {
-        Self { caller, backends, clusters, users: Mutex::default() }
+    pub(super) fn new(caller: Arc<Caller>, state: State, clusters: Arc<ClusterSet>) -> Self {
+        Self { caller, state, clusters, users: Mutex::default() }
     }
 
     /// A message on behalf of the caller.
@@ -77,17 +50,17 @@ impl Viewing {
 
     /// A job that the caller may open: a token of a program may list jobs, but not look into one (graphql-api.md 6.2).
     pub(super) async fn job(&self, id: i64) -> async_graphql::Result<common::Job> {
-        let answer = self.backends.job_db.clone().get_job(self.request(GetJobRequest { id })).await;
+        let answer = self.state.job_db().get_job(self.request(GetJobRequest { id })).await;
         let job = answer.map_err(|status| refused(&status))?.into_inner().job.ok_or_else(missing_job)?;
-        let opens = job.user == self.caller.name
-            || self.caller.has_any(&[Role::Admin, Role::Support, Role::Manager]);
+        let opens =
+            job.user == self.caller.name || self.caller.has_any(&[Role::Admin, Role::Support, Role::Manager]);
         if opens { Ok(job) } else { Err(forbidden("you are not allowed to see this job")) }
     }
 
     /// A user by name; `None` when the table has none. Who may see whom is decided by the auth service.
     pub(super) async fn user(&self, name: &str) -> async_graphql::Result<Option<User>> {
-        let sees = name == self.caller.name
-            || self.caller.has_any(&[Role::Admin, Role::Support, Role::Manager]);
+        let sees =
+            name == self.caller.name || self.caller.has_any(&[Role::Admin, Role::Support, Role::Manager]);
         if !sees {
             return Err(forbidden("forbidden"));
         }
@@ -101,7 +74,7 @@ impl Viewing {
     /// Looks up the users of a page in one call, for [`Viewing::user`] to find them.
     pub(super) async fn look_up(&self, names: Vec<String>) -> async_graphql::Result<()> {
         let request = self.request(LookupUsersRequest { usernames: names.clone() });
-        let answer = self.backends.auth.clone().lookup_users(request).await;
+        let answer = self.state.auth().lookup_users(request).await;
         let found = answer.map_err(|status| refused(&status))?.into_inner().users;
         let mut users = self.users.lock().await;
         users.extend(names.into_iter().map(|name| (name, None)));
@@ -112,7 +85,7 @@ impl Viewing {
     /// Partitions seen in jobs of a cluster.
     pub(super) async fn partitions(&self, cluster: &str) -> async_graphql::Result<Vec<String>> {
         let request = self.request(ListPartitionsRequest { cluster: cluster.to_owned() });
-        let answer = self.backends.job_db.clone().list_partitions(request).await;
+        let answer = self.state.job_db().list_partitions(request).await;
         Ok(answer.map_err(|status| refused(&status))?.into_inner().partitions)
     }
 }

@@ -140,7 +140,7 @@ impl Job {
     async fn concurrent_jobs(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JobLinkResultList>> {
         let viewing = context::of(ctx)?;
         let request = viewing.request(ConcurrentJobsRequest { id: self.0.id });
-        let answer = viewing.backends.job_db.clone().concurrent_jobs(request).await;
+        let answer = viewing.state.job_db().concurrent_jobs(request).await;
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
         let items: Vec<JobLink> =
             answer.items.iter().map(|link| JobLink { id: link.id.into(), job_id: link.job_id }).collect();
@@ -281,7 +281,11 @@ fn hardware_of(metric: &str) -> &'static str {
     const WORDS: [(&str, &str); 4] =
         [("cpu", "CPU"), ("acc", "Accelerator"), ("mem", "Memory"), ("core", "Core")];
     let has = |word: &str| {
-        let capital = format!("{}{}", word.get(..1).unwrap_or_default().to_uppercase(), word.get(1..).unwrap_or_default());
+        let capital = format!(
+            "{}{}",
+            word.get(..1).unwrap_or_default().to_uppercase(),
+            word.get(1..).unwrap_or_default()
+        );
         [word.to_owned(), capital, word.to_uppercase()].iter().any(|form| metric.contains(form.as_str()))
     };
     WORDS.into_iter().find(|(word, _)| has(word)).map_or("Other", |(_, hardware)| hardware)

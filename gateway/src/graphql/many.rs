@@ -45,12 +45,16 @@ impl Many {
         let filter =
             proto::JobFilter { db_id: Some(proto::IdSet { values: self.ids.clone() }), ..Default::default() };
         let request = proto::ListJobsRequest { filters: vec![filter], page: 1, ..Default::default() };
-        let answer = viewing.backends.job_db.clone().list_jobs(viewing.request(request)).await;
+        let answer = viewing.state.job_db().list_jobs(viewing.request(request)).await;
         let jobs = answer.map_err(|status| refused(&status))?.into_inner().jobs;
         let mut by_id: HashMap<i64, common::Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
         let jobs: Vec<common::Job> = self.ids.iter().filter_map(|id| by_id.remove(id)).collect();
         let many = &self;
-        Ok(stream::iter(jobs).map(|job| async move { many.one(viewing, &job).await }).buffered(AT_ONCE).collect().await)
+        Ok(stream::iter(jobs)
+            .map(|job| async move { many.one(viewing, &job).await })
+            .buffered(AT_ONCE)
+            .collect()
+            .await)
     }
 
     async fn one(&self, viewing: &Viewing, job: &common::Job) -> JobMetricsOfJob {
@@ -73,9 +77,12 @@ impl Many {
                 error: None,
             },
             // One broken entry does not take the page.
-            Err(status) => {
-                JobMetricsOfJob { id, metrics: Vec::new(), missing: None, error: Some(public_text(&status).to_owned()) }
-            }
+            Err(status) => JobMetricsOfJob {
+                id,
+                metrics: Vec::new(),
+                missing: None,
+                error: Some(public_text(&status).to_owned()),
+            },
         }
     }
 }

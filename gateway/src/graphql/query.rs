@@ -62,13 +62,13 @@ pub(super) struct ScopedStats {
 impl Query {
     /// Every cluster of the job archive.
     async fn clusters(&self, ctx: &Context<'_>) -> Result<Vec<Cluster>> {
-        Ok(context::of(ctx)?.clusters.iter().cloned().map(Cluster).collect())
+        Ok(context::of(ctx)?.clusters.clusters.iter().cloned().map(Cluster).collect())
     }
 
     /// The tags the caller may see.
     async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>> {
         let viewing = context::of(ctx)?;
-        let answer = viewing.backends.job_db.clone().list_tags(viewing.request(proto::ListTagsRequest {})).await;
+        let answer = viewing.state.job_db().list_tags(viewing.request(proto::ListTagsRequest {})).await;
         Ok(answer.map_err(|status| refused(&status))?.into_inner().tags.iter().map(Tag::from).collect())
     }
 
@@ -76,9 +76,9 @@ impl Query {
     async fn global_metrics(&self, ctx: &Context<'_>) -> Result<Vec<GlobalMetricListItem>> {
         let viewing = context::of(ctx)?;
         let metrics = if viewing.caller.has_any(&[Role::User, Role::Manager]) {
-            viewing.clusters.global_metrics_for_users()
+            viewing.clusters.clusters.global_metrics_for_users()
         } else {
-            viewing.clusters.global_metrics()
+            viewing.clusters.clusters.global_metrics()
         };
         Ok(metrics.into_iter().map(GlobalMetricListItem::from).collect())
     }
@@ -113,14 +113,23 @@ impl Query {
     }
 
     /// Statistics of one job over all its nodes.
-    async fn job_stats(&self, ctx: &Context<'_>, id: ID, metrics: Option<Vec<String>>) -> Result<Vec<NamedStats>> {
+    async fn job_stats(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        metrics: Option<Vec<String>>,
+    ) -> Result<Vec<NamedStats>> {
         let viewing = context::of(ctx)?;
         let job = viewing.job(super::scalars::id(&id)?).await?;
         let metrics = metrics.unwrap_or_default();
         if metrics.is_empty() {
             return Ok(Vec::new());
         }
-        if in_store(&job) { live_stats(viewing, &job, metrics).await } else { archived_stats(viewing, &job, metrics).await }
+        if in_store(&job) {
+            live_stats(viewing, &job, metrics).await
+        } else {
+            archived_stats(viewing, &job, metrics).await
+        }
     }
 
     /// Statistics of one job per series.
@@ -170,7 +179,7 @@ impl Query {
         let items = selected.field("items");
         let wants = |field: &str| items.field(field).exists();
         let request = proto::ListJobsRequest {
-            filters: job_filters(filter, viewing.backends.clock.unix())?,
+            filters: job_filters(filter, viewing.state.clock().unix())?,
             order: order.map(Into::into),
             page: u32::try_from(page.page.max(1)).unwrap_or(u32::MAX),
             page_size,
@@ -179,7 +188,7 @@ impl Query {
             with_count: selected.field("count").exists(),
             with_job_name: wants("jobName"),
         };
-        let answer = viewing.backends.job_db.clone().list_jobs(viewing.request(request)).await;
+        let answer = viewing.state.job_db().list_jobs(viewing.request(request)).await;
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
         if wants("userData") {
             many::prefetch_users(viewing, &answer.jobs).await?;
@@ -217,7 +226,8 @@ impl Query {
             scopes,
             resolution: resolution_of(viewing, resolution)?,
             points: points.map(|points| points.max(1)),
-            series_max: max_series.map_or(usize::MAX, |most| usize::try_from(most.max(0)).unwrap_or(usize::MAX)),
+            series_max: max_series
+                .map_or(usize::MAX, |most| usize::try_from(most.max(0)).unwrap_or(usize::MAX)),
         };
         many.load(viewing).await.map(Some)
     }
@@ -238,15 +248,21 @@ impl Query {
     async fn allocated_nodes(&self, ctx: &Context<'_>, cluster: String) -> Result<Vec<Count>> {
         let viewing = context::of(ctx)?;
         let request = viewing.request(proto::AllocatedNodesRequest { cluster });
-        let answer = viewing.backends.job_db.clone().allocated_nodes(request).await;
-        Ok(answer.map_err(|status| refused(&status))?.into_inner().counts.into_iter().map(Count::from).collect())
+        let answer = viewing.state.job_db().allocated_nodes(request).await;
+        Ok(answer
+            .map_err(|status| refused(&status))?
+            .into_inner()
+            .counts
+            .into_iter()
+            .map(Count::from)
+            .collect())
     }
 
     /// Latest state of one node by database id.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Node>> {
         let viewing = context::of(ctx)?;
         let request = viewing.request(proto::GetNodeRequest { id: super::scalars::id(&id)? });
-        let answer = viewing.backends.job_db.clone().get_node(request).await;
+        let answer = viewing.state.job_db().get_node(request).await;
         Ok(answer.map_err(|status| refused(&status))?.into_inner().node.map(Node::from))
     }
 
@@ -271,10 +287,14 @@ impl Query {
     }
 
     /// Number of nodes by latest scheduler state, followed by those by health state.
-    async fn node_states(&self, ctx: &Context<'_>, filter: Option<Vec<NodeFilter>>) -> Result<Vec<NodeStates>> {
+    async fn node_states(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<NodeFilter>>,
+    ) -> Result<Vec<NodeStates>> {
         let viewing = context::of(ctx)?;
         let request = viewing.request(proto::CountNodeStatesRequest { filters: node_filters(filter) });
-        let answer = viewing.backends.job_db.clone().count_node_states(request).await;
+        let answer = viewing.state.job_db().count_node_states(request).await;
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
         Ok(answer.scheduler.into_iter().chain(answer.health).map(NodeStates::from).collect())
     }
@@ -293,7 +313,7 @@ impl Query {
         };
         let viewing = context::of(ctx)?;
         let request = viewing.request(proto::TimeNodeStatesRequest { filters: node_filters(filter), health });
-        let answer = viewing.backends.job_db.clone().time_node_states(request).await;
+        let answer = viewing.state.job_db().time_node_states(request).await;
         let states = answer.map_err(|status| refused(&status))?.into_inner().states;
         Ok(states.into_iter().map(NodeStatesTimed::from).collect())
     }
@@ -303,8 +323,9 @@ impl Query {
 fn resolution_of(viewing: &Viewing, asked: Option<i64>) -> Result<u32> {
     match asked {
         None => Ok(viewing.default_resolution()),
-        Some(seconds) => u32::try_from(seconds)
-            .map_err(|_| error("INVALID", format!("resolution {seconds} is not a number of seconds from 0 on"))),
+        Some(seconds) => u32::try_from(seconds).map_err(|_| {
+            error("INVALID", format!("resolution {seconds} is not a number of seconds from 0 on"))
+        }),
     }
 }
 
@@ -316,7 +337,7 @@ async fn list_nodes(
 ) -> Result<NodeStateResultList> {
     let request =
         proto::ListNodesRequest { filters: node_filters(filter), order: order.map(Into::into), with_meta };
-    let answer = viewing.backends.job_db.clone().list_nodes(viewing.request(request)).await;
+    let answer = viewing.state.job_db().list_nodes(viewing.request(request)).await;
     Ok(answer.map_err(|status| refused(&status))?.into_inner().nodes.into())
 }
 
@@ -339,12 +360,16 @@ async fn live_stats(viewing: &Viewing, job: &common::Job, metrics: Vec<String>) 
 }
 
 /// Of an archived job: as its entry has them; a metric that it lacks has zeros.
-async fn archived_stats(viewing: &Viewing, job: &common::Job, metrics: Vec<String>) -> Result<Vec<NamedStats>> {
-    let key =
-        common::JobKey { cluster: job.cluster.clone(), job_id: job.job_id, start_time: job.start_time };
+async fn archived_stats(
+    viewing: &Viewing,
+    job: &common::Job,
+    metrics: Vec<String>,
+) -> Result<Vec<NamedStats>> {
+    let key = common::JobKey { cluster: job.cluster.clone(), job_id: job.job_id, start_time: job.start_time };
     let request = viewing.request(ReadStatisticsRequest { keys: vec![key] });
-    let answer = viewing.backends.archive.clone().read_statistics(request).await;
-    let found = answer.map_err(|status| refused(&status))?.into_inner().jobs.into_iter().next().unwrap_or_default();
+    let answer = viewing.state.archive().read_statistics(request).await;
+    let found =
+        answer.map_err(|status| refused(&status))?.into_inner().jobs.into_iter().next().unwrap_or_default();
     let stats = metrics.into_iter().map(|name| {
         let statistics = found.statistics.iter().find(|one| one.metric == name);
         let data = statistics.map(|one| MetricStatistics { avg: one.avg, min: one.min, max: one.max });

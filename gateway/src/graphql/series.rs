@@ -91,7 +91,7 @@ impl Viewing {
                 resolution_s: wanted.resolution,
                 with_data: wanted.with_data,
             };
-            self.backends.metric_store.clone().query_job(self.request(request)).await?.into_inner()
+            self.state.metric_store().query_job(self.request(request)).await?.into_inner()
         } else {
             let request = ReadSeriesRequest {
                 key: Some(common::JobKey {
@@ -104,14 +104,15 @@ impl Viewing {
                 resolution_s: wanted.resolution,
                 with_data: wanted.with_data,
             };
-            self.backends.archive.clone().read_series(self.request(request)).await?.into_inner()
+            self.state.archive().read_series(self.request(request)).await?.into_inner()
         };
         collect(chunks).await
     }
 
     /// The resolution where the request names none: the coarsest configured.
     pub(super) fn default_resolution(&self) -> u32 {
-        self.backends.resolutions.iter().copied().max().unwrap_or(0)
+        let resampling = self.state.config().main.resampling.as_ref();
+        resampling.and_then(|resampling| resampling.resolutions.iter().copied().max()).unwrap_or(0)
     }
 }
 
@@ -142,7 +143,8 @@ impl Loaded {
     /// Opens a series; `None` for a scope that we do not know.
     fn open(&mut self, header: common::SeriesHeader) -> Option<(usize, usize)> {
         let scope = model_scope(header.scope())?;
-        let found = self.metrics.iter().rposition(|metric| metric.name == header.metric && metric.scope == scope);
+        let found =
+            self.metrics.iter().rposition(|metric| metric.name == header.metric && metric.scope == scope);
         let index = found.unwrap_or_else(|| {
             self.metrics.push(Metric {
                 name: header.metric.clone(),
@@ -294,12 +296,18 @@ impl Metric {
 fn over_series(series: &[OneSeries]) -> StatsSeries {
     let points = series.iter().map(|one| one.values.len()).max().unwrap_or(0);
     let few = series.len().min(3);
-    let (mut mean, mut median, mut min, mut max) =
-        (Vec::with_capacity(points), Vec::with_capacity(points), Vec::with_capacity(points), Vec::with_capacity(points));
+    let (mut mean, mut median, mut min, mut max) = (
+        Vec::with_capacity(points),
+        Vec::with_capacity(points),
+        Vec::with_capacity(points),
+        Vec::with_capacity(points),
+    );
     let mut instant: Vec<f64> = Vec::with_capacity(series.len());
     for point in 0..points {
         instant.clear();
-        instant.extend(series.iter().filter_map(|one| one.values.get(point).copied()).filter(|value| !value.is_nan()));
+        instant.extend(
+            series.iter().filter_map(|one| one.values.get(point).copied()).filter(|value| !value.is_nan()),
+        );
         if instant.len() < few || instant.is_empty() {
             for list in [&mut mean, &mut median, &mut min, &mut max] {
                 list.push(f64::NAN);
@@ -395,7 +403,10 @@ mod tests {
         };
         let place = loaded.open(header);
         let bytes: Vec<u8> = [1.5f64, 2.5, 3.5].iter().flat_map(|value| value.to_le_bytes()).collect();
-        loaded.fill(place, &common::SeriesData { series: 0, first_point: 1, values_f64le: bytes.clone().into() });
+        loaded.fill(
+            place,
+            &common::SeriesData { series: 0, first_point: 1, values_f64le: bytes.clone().into() },
+        );
         loaded.fill(place, &common::SeriesData { series: 0, first_point: 9, values_f64le: bytes.into() });
         let values = &loaded.metrics[0].series[0].values;
         assert!(values[0].is_nan());

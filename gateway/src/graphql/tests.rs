@@ -17,7 +17,9 @@ fn shape(sdl: &str) -> BTreeMap<String, Vec<String>> {
         let definition = definition.node;
         let mut members: Vec<String> = match definition.kind {
             TypeKind::Scalar => vec!["scalar".to_owned()],
-            TypeKind::Enum(values) => values.values.iter().map(|value| value.node.value.node.to_string()).collect(),
+            TypeKind::Enum(values) => {
+                values.values.iter().map(|value| value.node.value.node.to_string()).collect()
+            }
             TypeKind::Object(object) => object
                 .fields
                 .iter()
@@ -36,7 +38,9 @@ fn shape(sdl: &str) -> BTreeMap<String, Vec<String>> {
                 .iter()
                 .map(|field| format!("{}: {}", field.node.name.node, field.node.ty.node))
                 .collect(),
-            TypeKind::Interface(_) | TypeKind::Union(_) => panic!("{} is of a kind we do not use", definition.name.node),
+            TypeKind::Interface(_) | TypeKind::Union(_) => {
+                panic!("{} is of a kind we do not use", definition.name.node)
+            }
         };
         members.sort_unstable();
         types.insert(definition.name.node.to_string(), members);
@@ -50,6 +54,10 @@ fn the_schema_is_the_one_that_pages_are_typed_by() {
     let committed = shape(&std::fs::read_to_string(path).unwrap());
     let ours = shape(&sdl());
     for name in committed.keys().chain(ours.keys()) {
-        assert_eq!(ours.get(name), committed.get(name), "type {name}: left is the server's, right web/schema.graphql");
+        assert_eq!(
+            ours.get(name),
+            committed.get(name),
+            "type {name}: left is the server's, right web/schema.graphql"
+        );
     }
 }

@@ -1,42 +1,58 @@
 //! GraphQL over HTTP: POST of JSON only, with the status codes that clients know (graphql-api.md 1).
 
-use std::sync::Arc;
-
-use async_graphql::{ErrorExtensionValues, Request, Response, ServerError, Value, parser};
+use async_graphql::{ErrorExtensionValues, PathSegment, Pos, Request, Response, ServerError, Value, parser};
 use axum::Json;
+use axum::extract::{Request as HttpRequest, State as Extract};
 use axum::response::{IntoResponse, Response as HttpResponse};
-use cc_model::cluster::Clusters;
-use cc_runtime::caller::Caller;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
-use super::QuerySchema;
-use super::context::{Backends, Viewing};
+use super::SCHEMA;
+use super::context::{Viewing, refused};
+use crate::auth::gate::Web;
+use crate::body;
+use crate::problem::Problem;
+use crate::state::State;
 
-/// Answers one request of an authenticated caller. `body` is complete: its size was limited before.
-pub async fn answer(
-    schema: &QuerySchema,
-    backends: Backends,
-    clusters: Arc<Clusters>,
-    caller: Caller,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> HttpResponse {
-    if !is_json(headers) {
-        return refuse(StatusCode::BAD_REQUEST, "transport not supported", None);
+/// `/query`.
+pub(crate) async fn post(
+    Web(identity): Web,
+    Extract(state): Extract<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (parts, body) = request.into_parts();
+    if parts.method != Method::POST || !is_json(&parts.headers) {
+        return Ok(refuse(StatusCode::BAD_REQUEST, "transport not supported", None));
     }
-    let request: Request = match serde_json::from_slice(body) {
+    let bodies = state.settings().bodies;
+    let body = body::whole(body, &parts.headers, bodies.json, bodies).await?;
+    let request: Request = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => {
             // Neither the body nor what stood in it goes back: it may hold what somebody pasted.
             let text = format!("json request body could not be decoded: {error}");
-            return refuse(StatusCode::BAD_REQUEST, &text, None);
+            return Ok(refuse(StatusCode::BAD_REQUEST, &text, None));
         }
     };
     if let Err(error) = parser::parse_query(&request.query) {
-        return refuse(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string(), Some("GRAPHQL_PARSE_FAILED"));
+        return Ok(refuse(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &error.to_string(),
+            Some("GRAPHQL_PARSE_FAILED"),
+        ));
     }
-    let response = schema.execute(request.data(Viewing::new(caller, backends, clusters))).await;
-    told(response)
+    let clusters = match state.clusters().await {
+        Ok(clusters) => clusters,
+        Err(status) => return Ok(told(Response::from_errors(vec![told_error(&status)]))),
+    };
+    let viewing = Viewing::new(identity.caller, state, clusters);
+    Ok(told(SCHEMA.execute(request.data(viewing)).await))
+}
+
+/// A failure before any resolver ran, in the shape of one: pages show it as such, with status 200.
+fn told_error(status: &tonic::Status) -> ServerError {
+    let mut error = refused(status).into_server_error(Pos::default());
+    error.path = vec![PathSegment::Field("clusters".to_owned())];
+    error
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

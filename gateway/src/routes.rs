@@ -1,0 +1,130 @@
+//! Every route with its gate, in one list: what is registered here is what the router serves, what `openapi.json`
+//! describes, and what the table of rights is tested against.
+
+use axum::Router;
+use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
+use http::Method;
+
+use crate::auth::gate::Gate;
+use crate::graphql;
+use crate::middleware::decompression;
+use crate::rest::{clusters, debug, jobs, nodestate, query, start_job, stop_job, used_nodes, write};
+use crate::settings::Settings;
+use crate::state::State;
+use crate::web::{events, fallback, login, spa};
+
+/// A registered route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// `GET`, `POST`, …; a GET also answers HEAD.
+    pub method: Method,
+    /// As axum writes it.
+    pub path: &'static str,
+    /// What it needs.
+    pub gate: Gate,
+}
+
+/// The list and the router made of it.
+#[derive(Debug, Default)]
+pub struct Routes {
+    list: Vec<Route>,
+    router: Router<State>,
+}
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const POST_PUT: &[Method] = &[Method::POST, Method::PUT];
+
+impl Routes {
+    /// Adds one handler under several spellings of its path.
+    #[must_use]
+    pub fn add(
+        mut self,
+        methods: &[Method],
+        paths: &[&'static str],
+        gate: Gate,
+        handler: &MethodRouter<State>,
+    ) -> Self {
+        for path in paths {
+            self.list.extend(methods.iter().map(|method| Route { method: method.clone(), path, gate }));
+            self.router = self.router.route(path, handler.clone());
+        }
+        self
+    }
+
+    /// Adds the routes of another part of the gateway.
+    #[must_use]
+    pub fn merge(mut self, list: impl IntoIterator<Item = Route>, router: Router<State>) -> Self {
+        self.list.extend(list);
+        self.router = self.router.merge(router);
+        self
+    }
+
+    /// What was added.
+    pub fn list(&self) -> &[Route] {
+        &self.list
+    }
+
+    /// The router, to be wrapped.
+    pub fn into_router(self) -> Router<State> {
+        self.router
+    }
+}
+
+/// The routes that exist with these settings.
+pub fn all(settings: &Settings) -> Routes {
+    let routes = pages(rest(Routes::default()));
+    if settings.authentication {
+        sessions(routes)
+    } else {
+        routes.add(GET, &["/login"], Gate::Open, &get(login::page))
+    }
+}
+
+/// For programs. Both spellings of a fixed path lead to it: no id can be mistaken for one.
+fn rest(routes: Routes) -> Routes {
+    let start = on(MethodFilter::POST.or(MethodFilter::PUT), start_job::start);
+    let stop = on(MethodFilter::POST.or(MethodFilter::PUT), stop_job::stop);
+    let report = on(MethodFilter::POST.or(MethodFilter::PUT), nodestate::report);
+    let own = get(jobs::list_own).fallback(fallback::user_api_method);
+    routes
+        .add(POST_PUT, &["/api/jobs/start_job/", "/api/jobs/start_job"], Gate::Api, &start)
+        .add(POST_PUT, &["/api/jobs/stop_job/", "/api/jobs/stop_job"], Gate::Api, &stop)
+        .add(GET, &["/api/jobs/", "/api/jobs"], Gate::Api, &get(jobs::list))
+        .add(GET, &["/api/jobs/used_nodes", "/api/jobs/used_nodes/"], Gate::Api, &get(used_nodes::list))
+        .add(GET, &["/api/clusters/", "/api/clusters"], Gate::Api, &get(clusters::list))
+        .add(POST_PUT, &["/api/nodestate/", "/api/nodestate"], Gate::Api, &report)
+        .add(POST, &["/api/write/", "/api/write"], Gate::Store, &decompression::of_request(post(write::take)))
+        .add(GET, &["/api/debug/", "/api/debug"], Gate::Store, &get(debug::dump))
+        .add(POST, &["/api/healthcheck/", "/api/healthcheck"], Gate::Store, &post(nodestate::healthcheck))
+        .add(
+            &[Method::GET, Method::POST],
+            &["/api/query", "/api/query/"],
+            Gate::Api,
+            &get(query::run).post(query::run),
+        )
+        .add(GET, &["/userapi/jobs/", "/userapi/jobs"], Gate::UserApi, &own)
+}
+
+fn pages(routes: Routes) -> Routes {
+    let other_slash = any(spa::other_slash);
+    routes
+        .add(GET, &["/"], Gate::Web, &get(spa::home))
+        .add(GET, &["/monitoring/jobs/"], Gate::Web, &get(spa::jobs))
+        .add(GET, &["/monitoring/job/{id}"], Gate::Web, &get(spa::job))
+        .add(GET, &["/monitoring/user/{name}"], Gate::Web, &get(spa::user))
+        .add(
+            GET,
+            &["/monitoring/jobs", "/monitoring/job/{id}/", "/monitoring/user/{name}/"],
+            Gate::Open,
+            &other_slash,
+        )
+        .add(POST, &["/query"], Gate::Web, &any(graphql::post))
+        .add(GET, &["/events"], Gate::Web, &get(events::open))
+}
+
+fn sessions(routes: Routes) -> Routes {
+    routes
+        .add(&[Method::GET, Method::POST], &["/login"], Gate::Open, &get(login::page).post(login::sign_in))
+        .add(POST, &["/logout"], Gate::Open, &post(login::sign_out))
+}

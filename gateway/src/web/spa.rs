@@ -1,0 +1,123 @@
+//! The pages of the UI: one frame, told by its address what to show. The server decides the status: a job that does not
+//! exist is 404, one that the viewer may not see 403 with the role that is missing.
+
+use std::time::Duration;
+
+use axum::extract::{Path, State as Extract};
+use axum::response::{IntoResponse as _, Response};
+use cc_proto::job_db::v1::GetJobRequest;
+use cc_runtime::caller;
+use cc_runtime::error::{self, Kind};
+use http::{HeaderMap, StatusCode, Uri, header};
+
+use super::pages::{self, Frame};
+use super::redirect;
+use crate::auth::Identity;
+use crate::auth::gate::Web;
+use crate::state::State;
+
+/// How long a page waits for the database before it appears without knowing its status: the script asks again anyway.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `/`
+pub async fn home(Web(viewer): Web, Extract(state): Extract<State>, headers: HeaderMap) -> Response {
+    frame(&state, &headers, &viewer, String::new())
+}
+
+/// `/monitoring/jobs/`
+pub async fn jobs(Web(viewer): Web, Extract(state): Extract<State>, headers: HeaderMap) -> Response {
+    frame(&state, &headers, &viewer, "Jobs".to_owned())
+}
+
+/// `/monitoring/user/{name}`
+pub async fn user(
+    Web(viewer): Web,
+    Extract(state): Extract<State>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    frame(&state, &headers, &viewer, format!("User {name}"))
+}
+
+/// `/monitoring/job/{id}`, by database id.
+pub async fn job(
+    Web(viewer): Web,
+    Extract(state): Extract<State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    // only digits are an id; what is too large for one cannot exist
+    let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    let number = id.parse::<i64>().ok().filter(|_| digits);
+    let found = match number {
+        Some(number) => look_up(&state, &viewer, number).await,
+        None => Found::Nothing,
+    };
+    let title = format!("Job {id}");
+    match found {
+        Found::Job => frame(&state, &headers, &viewer, title),
+        Found::Nothing => pages::frame(
+            &state,
+            &headers,
+            &Frame {
+                status: StatusCode::NOT_FOUND,
+                title: "Page Not Found".to_owned(),
+                needs: "",
+                user: name(&viewer),
+            },
+        ),
+        Found::Forbidden(needs) => pages::frame(
+            &state,
+            &headers,
+            &Frame {
+                status: StatusCode::FORBIDDEN,
+                title: "Not allowed".to_owned(),
+                needs: &needs,
+                user: name(&viewer),
+            },
+        ),
+    }
+}
+
+enum Found {
+    Job,
+    Nothing,
+    /// With the role that would be needed.
+    Forbidden(String),
+}
+
+async fn look_up(state: &State, viewer: &Identity, id: i64) -> Found {
+    let mut job_db = state.job_db();
+    let asked = job_db.get_job(caller::request(GetJobRequest { id }, &viewer.caller));
+    let Ok(Err(status)) = tokio::time::timeout(PATIENCE, asked).await else { return Found::Job };
+    let details = error::details(&status);
+    let forbidden = details.get("forbidden").is_some_and(|word| word == "true");
+    match error::kind(&status) {
+        Kind::NotFound if forbidden => Found::Forbidden(details.get("needs").cloned().unwrap_or_default()),
+        Kind::Forbidden => {
+            Found::Forbidden(details.get("needs").cloned().unwrap_or_else(|| "user".to_owned()))
+        }
+        Kind::NotFound => Found::Nothing,
+        _ => Found::Job,
+    }
+}
+
+fn frame(state: &State, headers: &HeaderMap, viewer: &Identity, title: String) -> Response {
+    pages::frame(state, headers, &Frame { status: StatusCode::OK, title, needs: "", user: name(viewer) })
+}
+
+fn name(viewer: &Identity) -> &str {
+    &viewer.caller.name
+}
+
+/// The other form of an address, with or without the slash at its end: leads to the form that has a page, query kept.
+pub async fn other_slash(uri: Uri) -> Response {
+    let path = uri.path();
+    let path = match path.strip_suffix('/') {
+        Some(bare) => bare.to_owned(),
+        None => format!("{path}/"),
+    };
+    let address = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let address = redirect::location(redirect::safe(&address));
+    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, address)]).into_response()
+}
