@@ -307,7 +307,9 @@ impl Grid {
 
     /// Puts a block of a snapshot into a lane, over what it holds already. `None` if `bytes` is no block.
     pub(crate) fn restore_block(&mut self, lane: u32, number: i64, bytes: &[u8]) -> Option<()> {
-        let first = number.checked_mul(BLOCK)? - self.stagger;
+        let first = number.checked_mul(BLOCK)?.checked_sub(self.stagger)?;
+        // Every time of the block must be one that can be calculated with.
+        first.checked_mul(self.interval).filter(|time| time.abs() <= crate::log::record::TIME_MAX)?;
         let series = self.lanes.get_mut(lane as usize)?;
         let before = series.sealed_bytes();
         series.restore(number, first, bytes)?;

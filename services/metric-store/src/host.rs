@@ -36,14 +36,20 @@ impl HostKey {
 pub(crate) struct Host {
     /// Its name.
     pub(crate) key: HostKey,
+    shard: u32,
     data: Mutex<HostData>,
 }
 
 impl Host {
-    /// A host without series.
-    pub(crate) fn new(key: HostKey) -> Self {
+    /// A host of that shard, without series.
+    pub(crate) fn new(key: HostKey, shard: u32) -> Self {
         let data = HostData::new(stagger(&key.cluster, &key.host));
-        Self { key, data: Mutex::new(data) }
+        Self { key, shard, data: Mutex::new(data) }
+    }
+
+    /// The number of its shard.
+    pub(crate) fn shard(&self) -> u32 {
+        self.shard
     }
 
     /// Its data, exclusively. A panic of a former holder cannot leave it half-changed in a way that reading would trip over: all
@@ -86,6 +92,8 @@ pub(crate) struct HostData {
     pub(crate) lines: LineCache,
     /// What the log knows.
     pub(crate) logged: Logged,
+    /// Bytes that its shard counts for it.
+    pub(crate) accounted: usize,
     columns: Vec<Column>,
     /// Components as `component` or `component\0sub-component`; the first is the node itself.
     paths: Vec<Arc<str>>,
@@ -94,6 +102,7 @@ pub(crate) struct HostData {
     series: BTreeMap<(MetricId, u32), ColumnId>,
     grids: Vec<Grid>,
     stagger: i64,
+    path_bytes: usize,
 }
 
 /// How a series is told apart within its host.
@@ -116,12 +125,14 @@ impl HostData {
         Self {
             lines: LineCache::default(),
             logged: Logged::default(),
+            accounted: 0,
             columns: Vec::new(),
             path_numbers: HashMap::from([(Arc::clone(&node), 0)]),
             paths: vec![node],
             series: BTreeMap::new(),
             grids: Vec::new(),
             stagger,
+            path_bytes: 0,
         }
     }
 
@@ -167,6 +178,7 @@ impl HostData {
         }
         let number = u32::try_from(self.paths.len()).unwrap_or(u32::MAX);
         let text: Arc<str> = text.into();
+        self.path_bytes += text.len() + 80;
         self.paths.push(Arc::clone(&text));
         self.path_numbers.insert(text, number);
         number
@@ -227,8 +239,7 @@ impl HostData {
     pub(crate) fn bytes(&self) -> usize {
         let grids: usize = self.grids.iter().map(Grid::bytes).sum();
         let columns = self.columns.capacity() * size_of::<Column>() + self.series.len() * 24;
-        let paths: usize = self.paths.iter().map(|path| path.len() + 80).sum();
-        size_of::<Self>() + grids + columns + paths + self.lines.bytes()
+        size_of::<Self>() + grids + columns + self.path_bytes + self.lines.bytes()
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use cc_model::Cluster;
 use cc_model::cluster::Aggregation;
 
+use crate::log::record::INTERVAL_MAX;
+
 /// What is configured for one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -38,7 +40,7 @@ impl Registry {
             let own = cluster.metric_config.iter();
             let subs = cluster.sub_clusters.iter().flat_map(|sub| &sub.metric_config);
             for metric in own.chain(subs) {
-                let rule = Rule { interval: metric.timestep.max(1), aggregation: metric.aggregation };
+                let rule = Rule { interval: metric.timestep.clamp(1, INTERVAL_MAX), aggregation: metric.aggregation };
                 merge(&mut rules, &metric.name, rule);
                 merge(&mut registry.any, &metric.name, rule);
             }

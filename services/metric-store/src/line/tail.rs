@@ -1,6 +1,6 @@
 //! Fields and time of a line (spec metric-store.md 4.1 to 4.3), and passing over lines that are not wanted.
 
-use super::head::{self, line_end};
+use super::head::line_end;
 use super::{LineError, Wrong};
 use crate::number::{self, NumberError};
 
@@ -48,26 +48,33 @@ pub(crate) fn plain(text: &[u8], at: usize, last: &mut LastTime) -> Option<Tail>
     Some(Tail { value, time: Some(seconds), next: end + 1 })
 }
 
-/// Any tail, from the space behind the tags on.
-pub(crate) fn full(text: &[u8], at: usize) -> Result<Tail, LineError<'_>> {
-    let (value, at) = fields(text, at)?;
-    let (time, next) = time(text, at)?;
-    match value {
-        Some(Ok(value)) => Ok(Tail { value, time, next }),
-        Some(Err(error)) => Err(error),
-        None => Err(LineError { at, wrong: Wrong::FieldStart(text.get(at).copied()) }),
+/// Any tail, from the space behind the tags on; an error comes with the offset where the next line begins.
+pub(crate) fn full(text: &[u8], at: usize) -> Result<Tail, (LineError<'_>, usize)> {
+    let found = fields(text, at).and_then(|(value, at)| time(text, at).map(|(time, next)| (value, time, next)));
+    match found {
+        Ok((Ok(value), time, next)) => Ok(Tail { value, time, next }),
+        Ok((Err(error), _, next)) => Err((error, next)),
+        Err(error) => {
+            let next = behind_line(text, error.at);
+            Err((error, next))
+        }
     }
 }
 
-type Value<'a> = Option<Result<f64, LineError<'a>>>;
+/// Offset behind the line feed that ends the line around `at`.
+pub(crate) fn behind_line(text: &[u8], at: usize) -> usize {
+    (line_end(text, at) + 1).min(text.len())
+}
 
-/// All fields: the last `value`, or the first field that cannot be taken, and the offset behind them.
-/// A field of the wrong name or type does not end the parsing: the line's end is found behind all fields.
-fn fields(text: &[u8], mut at: usize) -> Result<(Value<'_>, usize), LineError<'_>> {
-    while text.get(at) == Some(&b' ') {
-        at += 1;
-    }
-    let mut value: Value<'_> = None;
+/// The last `value`, or the first field that cannot be taken.
+type Value<'a> = Result<f64, LineError<'a>>;
+
+/// All fields, and the offset behind them. A field of the wrong name or type does not end the parsing: the line's end is found behind
+/// all fields.
+fn fields(text: &[u8], at: usize) -> Result<(Value<'_>, usize), LineError<'_>> {
+    let mut at = spaces(text, at);
+    let mut last = 0.0;
+    let mut refused = None;
     loop {
         let key_end = key_end(text, at);
         let key = text.get(at..key_end).unwrap_or_default();
@@ -80,17 +87,18 @@ fn fields(text: &[u8], mut at: usize) -> Result<(Value<'_>, usize), LineError<'_
         }
         let value_at = key_end + 1;
         let (found, behind) = field_value(text, value_at, key)?;
-        let taken = match found {
-            _ if key != b"value" => Err(LineError { at, wrong: Wrong::UnknownField { key } }),
-            Ok(number) => Ok(number),
-            Err(kind) => Err(LineError { at: value_at, wrong: Wrong::NotANumber(kind) }),
-        };
-        if !matches!(value, Some(Err(_))) {
-            value = Some(taken);
+        match found {
+            _ if key != b"value" => {
+                refused.get_or_insert(LineError { at, wrong: Wrong::UnknownField { key } });
+            }
+            Ok(number) => last = number,
+            Err(kind) => {
+                refused.get_or_insert(LineError { at: value_at, wrong: Wrong::NotANumber(kind) });
+            }
         }
         at = behind;
         if text.get(at) != Some(&b',') {
-            return Ok((value, at));
+            return Ok((refused.map_or(Ok(last), Err), at));
         }
         at += 1;
     }
@@ -216,19 +224,19 @@ fn seconds(token: &[u8]) -> Option<i64> {
     Some((if negative { -time } else { time }).div_euclid(unit))
 }
 
-/// Passes over the rest of a line that is not wanted, from behind its metric name. `None`: it holds a text that does not end in `text`.
+/// Passes over the rest of a line that is not wanted, from the space behind its tags. `None`: it holds a text that does not end in
+/// `text`.
 pub(crate) fn skip(text: &[u8], at: usize) -> Option<usize> {
     let end = line_end(text, at);
     if memchr::memchr(b'"', text.get(at..end)?).is_none() {
-        return Some((end + 1).min(text.len()));
+        return Some(behind_line(text, at));
     }
     // A quoted text may hold line feeds: only then the fields matter. A broken line ends at its next line feed.
-    let wrong = match head::tags(text, at).and_then(|(_, at)| fields(text, at)) {
-        Ok((_, at)) => at,
-        Err(LineError { wrong: Wrong::OpenString { .. }, .. }) => return None,
-        Err(error) => error.at,
-    };
-    Some((line_end(text, wrong) + 1).min(text.len()))
+    match fields(text, at) {
+        Ok((_, at)) => Some(behind_line(text, at)),
+        Err(LineError { wrong: Wrong::OpenString { .. }, .. }) => None,
+        Err(error) => Some(behind_line(text, error.at)),
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +248,13 @@ mod tests {
         if let Some(fast) = plain(text.as_bytes(), 0, &mut LastTime::default()) {
             assert_eq!(Ok(fast), slow, "{text}");
         }
-        slow.map(|tail| (tail.value, tail.time, tail.next)).map_err(|error| format!("{}: {}", error.at, error.wrong))
+        match slow {
+            Ok(tail) => Ok((tail.value, tail.time, tail.next)),
+            Err((error, next)) => {
+                assert_eq!(next, text.len(), "a broken line ends with it: {text}");
+                Err(format!("{}: {}", error.at, error.wrong))
+            }
+        }
     }
 
     #[test]
@@ -306,9 +320,9 @@ mod tests {
     fn unwanted_lines_end_where_their_texts_end() {
         let text = b" garbage=,,, ===\nnext";
         assert_eq!(skip(text, 0), Some(17));
-        let text = b",host=x event=\"first\nsecond\" 60\nnext";
-        assert_eq!(skip(text, 0), Some(32));
-        assert_eq!(skip(b",host=x event=\"first\nsecond 60\n", 0), None);
+        let text = b" event=\"first\nsecond\" 60\nnext";
+        assert_eq!(skip(text, 0), Some(25));
+        assert_eq!(skip(b" event=\"first\nsecond 60\n", 0), None);
         let text = b" not \"fields\nnext";
         assert_eq!(skip(text, 0), Some(13), "a broken line ends at its line feed");
         assert_eq!(skip(b"", 0), Some(0));

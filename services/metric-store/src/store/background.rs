@@ -1,0 +1,163 @@
+//! What the store does by itself: loading, syncing, checkpoints, clean-up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cc_runtime::health::Readiness;
+use cc_runtime::tasks::{OnError, OnShutdown, Stage, Tasks};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::Store;
+use crate::error::Error;
+
+/// How often the log is made durable.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a checkpoint or a clean-up is due.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// A shard's checkpoint is due when its log is longer, and longer than the last checkpoint.
+const LOG_BYTES: u64 = 48 << 20;
+
+/// A checkpoint that failed is tried again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// How often expired samples are looked for, at most and at least.
+const CLEAN_EVERY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// Starts the store's background work. `readiness` says `ready` when history is loaded and the metrics are known.
+pub fn start(store: &Arc<Store>, tasks: &Tasks, readiness: &Readiness) {
+    let (loader, ready) = (Arc::clone(store), readiness.clone());
+    ready.not_ready("loading samples");
+    tasks.spawn("metric-store-load", OnError::Log, OnShutdown::Abort, async move { load(loader, ready).await });
+    let syncer = Arc::clone(store);
+    tasks.spawn("metric-store-sync", OnError::StopProcess, OnShutdown::Abort, async move { sync(syncer).await });
+    let keeper = Arc::clone(store);
+    tasks.spawn("metric-store-keep", OnError::StopProcess, OnShutdown::Abort, async move { keep(keeper).await });
+    let last = Arc::clone(store);
+    tasks.at(Stage::Flush).on_shutdown("metric-store-sync", async move {
+        let _finished = tokio::task::spawn_blocking(move || last.sync_logs()).await;
+    });
+}
+
+async fn load(store: Arc<Store>, readiness: Readiness) -> Result<(), Error> {
+    let begun = Instant::now();
+    let loader = Arc::clone(&store);
+    let loaded = tokio::task::spawn_blocking(move || loader.load()).await;
+    match loaded {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            readiness.not_ready(format!("samples cannot be loaded: {error}"));
+            return Err(error);
+        }
+        // the process ends
+        Err(_) => return Ok(()),
+    }
+    let took = begun.elapsed();
+    tracing::info!(duration_ms = took.as_millis(), "all samples loaded");
+    let mut configured = store.configured.subscribe();
+    if !store.is_configured() {
+        readiness.not_ready("waiting for the metrics of the clusters");
+    }
+    // The sender lives as long as the store.
+    let _known = configured.wait_for(|known| *known).await;
+    readiness.ready();
+    Ok(())
+}
+
+async fn sync(store: Arc<Store>) {
+    let mut tick = tokio::time::interval(SYNC_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let syncer = Arc::clone(&store);
+        if tokio::task::spawn_blocking(move || syncer.sync_logs()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn keep(store: Arc<Store>) {
+    let mut tick = tokio::time::interval(CHECK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let clean_every = (store.options.retention / 20).clamp(CLEAN_EVERY.0, CLEAN_EVERY.1);
+    let mut cleaned = Instant::now();
+    // Shards take turns, so that their checkpoints do not fall together.
+    let stagger = store.options.checkpoint_interval / crate::shard::SHARDS;
+    let mut made: Vec<Instant> =
+        (0..crate::shard::SHARDS).map(|number| Instant::now() - (stagger * number).min(store.options.checkpoint_interval)).collect();
+    loop {
+        tick.tick().await;
+        let now = Instant::now();
+        if now - cleaned >= clean_every {
+            cleaned = now;
+            let cleaner = Arc::clone(&store);
+            if tokio::task::spawn_blocking(move || cleaner.clean()).await.is_err() {
+                return;
+            }
+        }
+        for (number, made) in made.iter_mut().enumerate() {
+            if store.checkpoint_is_due(number, made.elapsed()) {
+                *made = Instant::now();
+                let writer = Arc::clone(&store);
+                if tokio::task::spawn_blocking(move || writer.checkpoint(number)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Makes durable what was written since the last time; blocks.
+    pub fn sync_logs(&self) {
+        for shard in self.shards() {
+            let unsynced = shard.log().take_unsynced();
+            if let Err(error) = unsynced.sync(&shard.directory) {
+                // What the kernel could not write it may have dropped: only a checkpoint puts it on the disk again.
+                shard.log().want_checkpoint();
+                self.counters.sync_failure();
+                let directory = shard.directory.display();
+                tracing::error!(
+                    log.directory = %directory,
+                    %error,
+                    "samples of the last second cannot be made durable in {directory}: {error}"
+                );
+            }
+        }
+    }
+
+    fn checkpoint_is_due(&self, number: usize, since: Duration) -> bool {
+        let Some(shard) = self.shards.get(number).filter(|shard| shard.is_loaded()) else { return false };
+        let log = shard.log();
+        let bytes = log.bytes();
+        (log.wants_checkpoint() && since >= RETRY_AFTER)
+            || bytes > LOG_BYTES.max(log.checkpoint_bytes())
+            || (bytes > 0 && since >= self.options.checkpoint_interval)
+    }
+
+    /// Writes a checkpoint of one shard; blocks.
+    fn checkpoint(&self, number: usize) {
+        let Some(shard) = self.shards.get(number) else { return };
+        match shard.checkpoint(&self.names) {
+            Ok(report) => {
+                self.counters.checkpoint(&report);
+                tracing::debug!(shard = number, hosts = report.hosts, size_bytes = report.bytes, "checkpoint written");
+            }
+            Err(error) => {
+                self.counters.checkpoint_failure();
+                let text = cc_runtime::error::chain(&error);
+                tracing::error!(shard = number, error = %text, "checkpoint failed, the log is kept: {text}");
+            }
+        }
+    }
+
+    /// Writes a checkpoint of every shard that has logged anything since its last one; blocks.
+    pub fn checkpoint_all(&self) {
+        for number in 0..self.shards.len() {
+            if self.shards.get(number).is_some_and(|shard| shard.is_loaded() && shard.log().bytes() > 0) {
+                self.checkpoint(number);
+            }
+        }
+    }
+}
