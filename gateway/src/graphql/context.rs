@@ -43,11 +43,6 @@ impl Viewing {
         caller::request(message, &self.caller)
     }
 
-    /// Whether the caller may look into jobs of others at all.
-    pub(super) fn staff(&self) -> bool {
-        self.caller.has_any(&[Role::Admin, Role::Support])
-    }
-
     /// A job that the caller may open: a token of a program may list jobs, but not look into one (graphql-api.md 6.2).
     pub(super) async fn job(&self, id: i64) -> async_graphql::Result<common::Job> {
         let answer = self.state.job_db().get_job(self.request(GetJobRequest { id })).await;

@@ -144,7 +144,7 @@ impl Job {
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
         let items: Vec<JobLink> =
             answer.items.iter().map(|link| JobLink { id: link.id.into(), job_id: link.job_id }).collect();
-        Ok(answer.applicable.then(|| JobLinkResultList {
+        Ok(answer.applicable.then_some(JobLinkResultList {
             list_query: Some(answer.list_query),
             count: Some(items.len()),
             items,

@@ -12,7 +12,7 @@ use super::jobs::{Job, JobResultList, Tag, User};
 use super::many::{self, Many};
 use super::nodes::{Count, Node, NodeStateResultList, NodeStates, NodeStatesTimed};
 use super::scalars::MetricScope;
-use super::series::{JobMetricWithName, JobMetricsOfJob, MetricStatistics, Wanted, in_store};
+use super::series::{JobMetricWithName, JobMetricsOfJob, MetricStatistics, Wanted, average, in_store};
 use cc_runtime::caller::Role;
 
 /// Jobs of a page where the request names no size.
@@ -58,6 +58,7 @@ pub(super) struct ScopedStats {
     data: MetricStatistics,
 }
 
+#[expect(clippy::unused_async, reason = "resolvers are async by the macro's contract")]
 #[Object]
 impl Query {
     /// Every cluster of the job archive.
@@ -350,7 +351,7 @@ async fn live_stats(viewing: &Viewing, job: &common::Job, metrics: Vec<String>) 
         let nodes: Vec<&common::Statistics> =
             metric.series.iter().filter_map(|one| one.statistics.as_ref()).collect();
         let whole = common::Statistics {
-            avg: nodes.iter().map(|one| one.avg).sum::<f64>() / nodes.len().max(1) as f64,
+            avg: average(&nodes.iter().map(|one| one.avg).collect::<Vec<_>>()),
             min: nodes.iter().map(|one| one.min).reduce(f64::min).unwrap_or_default(),
             max: nodes.iter().map(|one| one.max).reduce(f64::max).unwrap_or_default(),
         };

@@ -140,11 +140,11 @@ impl ScalarType for Any {
 }
 
 /// The word of a literal (bare or quoted) or variable.
-fn word(value: Value) -> InputValueResult<String> {
+fn word(value: Value) -> Result<String, Value> {
     match value {
         Value::String(text) => Ok(text),
         Value::Enum(name) => Ok(name.to_string()),
-        other => Err(InputValueError::expected_type(other)),
+        other => Err(other),
     }
 }
 
@@ -155,7 +155,7 @@ pub(super) struct JobState(pub(super) String);
 #[Scalar(name = "JobState")]
 impl ScalarType for JobState {
     fn parse(value: Value) -> InputValueResult<Self> {
-        let text = word(value)?;
+        let text = word(value).map_err(InputValueError::expected_type)?;
         if text.parse::<job::JobState>().is_err() {
             return Err(InputValueError::custom("SCHEMA/JOB > invalid job state"));
         }
@@ -174,9 +174,8 @@ pub(super) struct MetricScope(pub(super) scope::MetricScope);
 #[Scalar(name = "MetricScope")]
 impl ScalarType for MetricScope {
     fn parse(value: Value) -> InputValueResult<Self> {
-        let text = match word(value) {
-            Ok(text) => text,
-            Err(_) => return Err(InputValueError::custom("SCHEMA/METRICS > enums must be strings")),
+        let Ok(text) = word(value) else {
+            return Err(InputValueError::custom("SCHEMA/METRICS > enums must be strings"));
         };
         text.parse().map(Self).map_err(|_| {
             InputValueError::custom(format!("SCHEMA/METRICS > {text} is not a valid MetricScope"))
@@ -195,7 +194,7 @@ pub(super) struct SchedulerState(pub(super) String);
 #[Scalar(name = "SchedulerState")]
 impl ScalarType for SchedulerState {
     fn parse(value: Value) -> InputValueResult<Self> {
-        word(value).map(Self).map_err(InputValueError::propagate)
+        word(value).map(Self).map_err(InputValueError::expected_type)
     }
 
     fn to_value(&self) -> Value {
@@ -210,7 +209,7 @@ pub(super) struct MonitoringState(pub(super) String);
 #[Scalar(name = "MonitoringState")]
 impl ScalarType for MonitoringState {
     fn parse(value: Value) -> InputValueResult<Self> {
-        word(value).map(Self).map_err(InputValueError::propagate)
+        word(value).map(Self).map_err(InputValueError::expected_type)
     }
 
     fn to_value(&self) -> Value {

@@ -315,12 +315,18 @@ fn over_series(series: &[OneSeries]) -> StatsSeries {
             continue;
         }
         instant.sort_unstable_by(f64::total_cmp);
-        mean.push(instant.iter().sum::<f64>() / instant.len() as f64);
+        mean.push(average(&instant));
         median.push(middle(&instant));
         min.push(instant.first().copied().unwrap_or(f64::NAN));
         max.push(instant.last().copied().unwrap_or(f64::NAN));
     }
     StatsSeries { mean: Samples(mean), median: Samples(median), min: Samples(min), max: Samples(max) }
+}
+
+/// The mean; 0 of nothing.
+pub(super) fn average(values: &[f64]) -> f64 {
+    let count = u32::try_from(values.len()).unwrap_or(u32::MAX).max(1);
+    values.iter().sum::<f64>() / f64::from(count)
 }
 
 fn middle(sorted: &[f64]) -> f64 {
