@@ -1,9 +1,10 @@
 //! The contracts between services, and the public one for scheduler adapters.
 //!
 //! The `.proto` files are the text to read; this crate holds the code generated from them, one module per package, and
-//! [`access`], the table that says who may call each method.
+//! [`access`], the table that says who may call each method, and [`convert`], the way to and from `cc-model`.
 
 pub mod access;
+pub mod convert;
 
 /// Descriptor set of all packages: compared with the committed one, and served by reflection.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

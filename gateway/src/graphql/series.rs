@@ -7,6 +7,7 @@ use async_graphql::SimpleObject;
 use cc_model::scope;
 use cc_proto::archive::v1::ReadSeriesRequest;
 use cc_proto::common::v1::{self as common, series_chunk::Part};
+use cc_proto::convert::{scope_from_proto, scope_to_proto};
 use cc_proto::metric_store::v1::QueryJobRequest;
 use tonic::{Status, Streaming};
 
@@ -78,7 +79,9 @@ impl Viewing {
             return Ok(Loaded::default());
         }
         let metrics = wanted.metrics.unwrap_or_default();
-        let scopes = wanted.scopes.map(|scopes| scopes.into_iter().map(wire_scope).collect());
+        let scopes = wanted
+            .scopes
+            .map(|scopes| scopes.into_iter().map(|scope| scope_to_proto(scope.0).into()).collect());
         let chunks = if in_store(job) {
             let request = QueryJobRequest {
                 cluster: job.cluster.clone(),
@@ -142,7 +145,7 @@ async fn collect(mut chunks: Streaming<common::SeriesChunk>) -> Result<Loaded, S
 impl Loaded {
     /// Opens a series; `None` for a scope that we do not know.
     fn open(&mut self, header: common::SeriesHeader) -> Option<(usize, usize)> {
-        let scope = model_scope(header.scope())?;
+        let scope = scope_from_proto(header.scope())?;
         let found =
             self.metrics.iter().rposition(|metric| metric.name == header.metric && metric.scope == scope);
         let index = found.unwrap_or_else(|| {
@@ -178,32 +181,6 @@ impl Loaded {
             *value = f64::from_le_bytes(*sample);
         }
     }
-}
-
-fn wire_scope(scope: MetricScope) -> i32 {
-    use scope::MetricScope as Scope;
-    let scope = match scope.0 {
-        Scope::Node => common::MetricScope::Node,
-        Scope::Socket => common::MetricScope::Socket,
-        Scope::MemoryDomain => common::MetricScope::MemoryDomain,
-        Scope::Core => common::MetricScope::Core,
-        Scope::HwThread => common::MetricScope::Hwthread,
-        Scope::Accelerator => common::MetricScope::Accelerator,
-    };
-    scope.into()
-}
-
-fn model_scope(scope: common::MetricScope) -> Option<scope::MetricScope> {
-    use scope::MetricScope as Scope;
-    Some(match scope {
-        common::MetricScope::Unspecified => return None,
-        common::MetricScope::Node => Scope::Node,
-        common::MetricScope::Socket => Scope::Socket,
-        common::MetricScope::MemoryDomain => Scope::MemoryDomain,
-        common::MetricScope::Core => Scope::Core,
-        common::MetricScope::Hwthread => Scope::HwThread,
-        common::MetricScope::Accelerator => Scope::Accelerator,
-    })
 }
 
 /// A metric of a job with its series.
@@ -364,7 +341,7 @@ pub(super) struct MissingMetric {
 impl From<common::MissingMetric> for MissingMetric {
     fn from(missing: common::MissingMetric) -> Self {
         Self {
-            scope: model_scope(missing.scope()).map(MetricScope),
+            scope: scope_from_proto(missing.scope()).map(MetricScope),
             name: missing.metric,
             hostname: (!missing.hostname.is_empty()).then_some(missing.hostname),
             reason: missing.reason,
