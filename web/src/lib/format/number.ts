@@ -119,3 +119,9 @@ export function formatPercent(share: number): string {
   if (percent > 99 && percent < 100) return `>${NBSP}99${NBSP}%`
   return `${Math.round(percent)}${NBSP}%`
 }
+
+/** By what a value in this unit is multiplied to be in the unit without prefix. */
+export function baseFactor(unit: UnitLike): number {
+  const { step, power } = parsePrefix(unit.prefix)
+  return step ** power
+}

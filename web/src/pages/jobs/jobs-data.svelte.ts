@@ -1,0 +1,204 @@
+import { query } from '@/lib/api/client'
+import {
+  JobsDocument,
+  type JobFilterInput,
+  type JobRow,
+  type OrderInput,
+} from '@/lib/api/documents'
+import { asProblem, isAbort, type Problem } from '@/lib/api/problem'
+import { live } from '@/lib/live/events.svelte'
+
+/** Rows asked for at once. */
+export const PAGE_SIZE = 50
+/** Pages kept; those farthest from the screen go first. */
+const MAX_PAGES = 40
+
+/** What a job list showed, so that "back" finds it as it was left. */
+export interface Snapshot {
+  key: string
+  pages: Map<number, JobRow[]>
+  count: number
+}
+
+/**
+ * The rows of one filter and order, loaded by the page as they come into sight.
+ *
+ * Row numbers count from 0. Requests of pages nobody looks at any more are cancelled.
+ */
+export class JobsData {
+  #pages = $state.raw<ReadonlyMap<number, JobRow[]>>(new Map())
+  #count = $state<number | null>(null)
+  #problem = $state.raw<Problem | null>(null)
+  #busy = $state(false)
+  /** True while the rows are still those of the question before. */
+  #outdated = $state(false)
+  #key = ''
+  #filter: JobFilterInput[] = []
+  #order: OrderInput | null = null
+  readonly #running = new Map<number, AbortController>()
+
+  get count(): number | null {
+    return this.#count
+  }
+
+  get problem(): Problem | null {
+    return this.#problem
+  }
+
+  get busy(): boolean {
+    return this.#busy
+  }
+
+  get outdated(): boolean {
+    return this.#outdated
+  }
+
+  row(index: number): JobRow | null {
+    return this.#pages.get(Math.floor(index / PAGE_SIZE))?.[index % PAGE_SIZE] ?? null
+  }
+
+  rows(from: number, to: number): JobRow[] {
+    const rows: JobRow[] = []
+    for (let index = from; index < to; index += 1) {
+      const row = this.row(index)
+      if (row !== null) rows.push(row)
+    }
+    return rows
+  }
+
+  /** Row of a job; -1 when it is not among those loaded. */
+  indexOf(id: string): number {
+    for (const [page, rows] of this.#pages) {
+      const at = rows.findIndex((row) => String(row.id) === id)
+      if (at >= 0) return page * PAGE_SIZE + at
+    }
+    return -1
+  }
+
+  /** Asks another question; the old rows stay until its answer is there. */
+  ask(filter: JobFilterInput[], order: OrderInput): void {
+    const key = JSON.stringify([filter, order])
+    if (key === this.#key) return
+    this.#cancel()
+    this.#key = key
+    this.#filter = filter
+    this.#order = order
+    this.#problem = null
+    this.#outdated = true
+  }
+
+  snapshot(): Snapshot | null {
+    if (this.#count === null || this.#outdated) return null
+    return { key: this.#key, pages: new Map(this.#pages), count: this.#count }
+  }
+
+  /** Shows what a snapshot of the same question holds; says whether it was of the same. */
+  restore(snapshot: Snapshot): boolean {
+    if (snapshot.key !== this.#key) return false
+    this.#pages = new Map(snapshot.pages)
+    this.#count = snapshot.count
+    this.#outdated = false
+    return true
+  }
+
+  /** Loads what is missing of these rows, and cancels what lies outside. */
+  async ensure(from: number, to: number): Promise<void> {
+    const wanted = pagesOf(from, to)
+    for (const [page, controller] of this.#running) {
+      if (!wanted.includes(page)) controller.abort()
+    }
+    const missing = wanted.filter(
+      (page) => (this.#outdated || !this.#pages.has(page)) && !this.#running.has(page),
+    )
+    await Promise.all(missing.map((page) => this.#load(page)))
+  }
+
+  /** Loads these rows again, in place; pages elsewhere are loaded again when they are seen. */
+  async refresh(from: number, to: number): Promise<void> {
+    const wanted = pagesOf(from, to)
+    const answers = await Promise.all(wanted.map((page) => this.#load(page)))
+    if (!answers.every(Boolean)) return
+    this.#pages = new Map([...this.#pages].filter(([page]) => wanted.includes(page)))
+  }
+
+  /** Loads single jobs again. Says whether all of them are still in the list. */
+  async refreshJobs(ids: readonly string[]): Promise<boolean> {
+    const known = ids.filter((id) => this.indexOf(id) >= 0)
+    if (known.length === 0) return true
+    const key = this.#key
+    const { jobs } = await query(JobsDocument, {
+      filter: [...this.#filter, { dbId: known }],
+      page: { itemsPerPage: known.length, page: 1 },
+      order: this.#order,
+    })
+    if (key !== this.#key) return true
+    const fresh = new Map(jobs.items.map((job) => [String(job.id), job]))
+    this.#pages = new Map(
+      [...this.#pages].map(([page, rows]) => [
+        page,
+        rows.map((row) => fresh.get(String(row.id)) ?? row),
+      ]),
+    )
+    live.noteData()
+    return known.every((id) => fresh.has(id))
+  }
+
+  close(): void {
+    this.#cancel()
+  }
+
+  #cancel(): void {
+    for (const controller of this.#running.values()) controller.abort()
+    this.#running.clear()
+  }
+
+  /** Says whether the page arrived and is of the question that is still asked. */
+  async #load(page: number): Promise<boolean> {
+    this.#running.get(page)?.abort()
+    const controller = new AbortController()
+    const key = this.#key
+    this.#running.set(page, controller)
+    this.#busy = true
+    try {
+      const { jobs } = await query(
+        JobsDocument,
+        {
+          filter: this.#filter,
+          page: { itemsPerPage: PAGE_SIZE, page: page + 1 },
+          order: this.#order,
+        },
+        controller.signal,
+      )
+      if (key !== this.#key) return false
+      this.#keep(page, jobs.items)
+      this.#count = jobs.count ?? page * PAGE_SIZE + jobs.items.length
+      this.#problem = null
+      live.noteData()
+      return true
+    } catch (error) {
+      if (!isAbort(error) && key === this.#key) this.#problem = asProblem(error)
+      return false
+    } finally {
+      if (this.#running.get(page) === controller) this.#running.delete(page)
+      this.#busy = this.#running.size > 0
+    }
+  }
+
+  #keep(page: number, rows: JobRow[]): void {
+    const pages = this.#outdated ? new Map<number, JobRow[]>() : new Map(this.#pages)
+    this.#outdated = false
+    pages.set(page, rows)
+    if (pages.size > MAX_PAGES) {
+      const distance = (other: number): number => Math.abs(other - page)
+      const farthest = [...pages.keys()].reduce((a, b) => (distance(b) > distance(a) ? b : a))
+      pages.delete(farthest)
+    }
+    this.#pages = pages
+  }
+}
+
+function pagesOf(from: number, to: number): number[] {
+  const first = Math.floor(Math.max(from, 0) / PAGE_SIZE)
+  const last = Math.floor(Math.max(to - 1, from, 0) / PAGE_SIZE)
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
+}
