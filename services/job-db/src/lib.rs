@@ -1,0 +1,21 @@
+//! Jobs, tags and nodes: who may see them, what events do to them, how they are found (spec/job-db.md,
+//! integrations.md 9). Owns the tables `job`, `job_cache`, `tag`, `jobtag`, `node`, `node_state` of `job.db` and the
+//! side tables `ccx_ingest_*`, `ccx_archive_queue`, `ccx_superseded`, `ccx_change`.
+//!
+//! A job stop, from outside in: [`grpc`] decodes it, [`app::rest`] (REST) or [`app::rules`] (scheduler events) decides,
+//! [`app::writer`] commits it with its ledger rows and its entry in the archive queue, [`app::archiver`] works that
+//! off, [`app::watch`] tells open pages.
+//!
+//! * [`start`]: the service on an open database; what it needs is in [`Deps`].
+//! * [`store`]: the one repository trait, and SQLite below it.
+
+mod app;
+mod convert;
+mod error;
+mod grpc;
+mod metrics;
+mod service;
+mod store;
+
+pub use error::Error;
+pub use service::{Deps, start};

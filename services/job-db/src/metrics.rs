@@ -1,0 +1,43 @@
+//! Figures of this service. Labels come from closed vocabularies only.
+
+/// Events per committed group.
+const GROUP_EVENTS: &str = "jobdb_group_events";
+/// Seconds from the start of a group's transaction until it is durable.
+const GROUP_SECONDS: &str = "jobdb_group_seconds";
+/// Scheduler events by kind and outcome.
+const EVENTS: &str = "jobdb_ingest_events_total";
+/// Archiving attempts by outcome.
+const ARCHIVED: &str = "jobdb_archive_attempts_total";
+/// Jobs waiting to be archived, at the last look.
+const ARCHIVE_QUEUE: &str = "jobdb_archive_queue";
+
+/// A committed (or failed) group.
+pub(crate) fn commit(events: usize, seconds: f64) {
+    metrics::histogram!(GROUP_EVENTS).record(f64::from(u32::try_from(events).unwrap_or(u32::MAX)));
+    metrics::histogram!(GROUP_SECONDS).record(seconds);
+}
+
+/// One scheduler event.
+pub(crate) fn event(kind: &'static str, outcome: &'static str) {
+    metrics::counter!(EVENTS, "kind" => kind, "outcome" => outcome).increment(1);
+}
+
+/// One attempt to archive a job.
+pub(crate) fn archive_attempt(outcome: &'static str) {
+    metrics::counter!(ARCHIVED, "outcome" => outcome).increment(1);
+}
+
+/// Entries of the archive queue that were due.
+pub(crate) fn archive_queue(entries: usize) {
+    metrics::gauge!(ARCHIVE_QUEUE).set(f64::from(u32::try_from(entries).unwrap_or(u32::MAX)));
+}
+
+/// Describes every figure for the exporter.
+pub(crate) fn describe() {
+    use metrics::Unit::{Count, Seconds};
+    metrics::describe_histogram!(GROUP_EVENTS, Count, "events committed in one transaction");
+    metrics::describe_histogram!(GROUP_SECONDS, Seconds, "time of one transaction until it is durable");
+    metrics::describe_counter!(EVENTS, Count, "scheduler events by kind and outcome");
+    metrics::describe_counter!(ARCHIVED, Count, "attempts to archive a job by outcome");
+    metrics::describe_gauge!(ARCHIVE_QUEUE, Count, "jobs due to be archived");
+}

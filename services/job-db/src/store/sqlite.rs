@@ -1,0 +1,130 @@
+//! The store on `job.db` (spec/job-db.md).
+
+mod filter;
+mod jobs;
+mod ledger;
+mod list;
+mod nodes;
+mod queue;
+mod queue_writes;
+mod row;
+mod schema;
+mod unit;
+
+use cc_database::{Database, side};
+use cc_model::{Job, Tag};
+
+use super::change::Change;
+use super::nodes::{NodeFilter, NodeView, StateCounts, StateTimes};
+use super::query::{Filter, Query};
+use super::visible::{TagScopes, Visible};
+use super::{DbId, Listing, Load, Needed, NodeStore, Overlap, Queued, Result, RunningHosts, Store};
+
+pub(crate) use unit::SqliteUnit;
+
+/// The tables of an open `job.db`.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteStore {
+    database: Database,
+}
+
+impl SqliteStore {
+    /// Makes the side tables where they are missing.
+    ///
+    /// # Errors
+    /// Those of [`side::ensure`].
+    pub(crate) async fn open(database: Database) -> Result<Self> {
+        side::ensure(&database, schema::COMPONENT, schema::STEPS).await?;
+        Ok(Self { database })
+    }
+}
+
+impl Store for SqliteStore {
+    type Unit = SqliteUnit;
+
+    async fn begin(&self, purpose: &'static str) -> Result<SqliteUnit> {
+        Ok(SqliteUnit::new(self.database.write(purpose).await?, self.database.quirks()))
+    }
+
+    async fn list(
+        &self,
+        visible: &Visible,
+        scopes: &TagScopes,
+        query: &Query,
+        load: Load,
+        now: i64,
+    ) -> Result<Listing> {
+        list::list(&self.database, visible, scopes, query, load, now).await
+    }
+
+    async fn count(&self, visible: &Visible, filters: &[Filter]) -> Result<u64> {
+        let mut reader = self.database.read().await?;
+        list::count(&mut reader, visible, filters, self.database.quirks()).await
+    }
+
+    async fn get(&self, scopes: &TagScopes, id: DbId, now: i64) -> Result<Option<Job>> {
+        list::get(&self.database, scopes, id, now).await
+    }
+
+    async fn tags(&self, scopes: &TagScopes) -> Result<Vec<Tag>> {
+        list::tags(&self.database, scopes).await
+    }
+
+    async fn partitions(&self, cluster: &str) -> Result<Vec<String>> {
+        list::partitions(&self.database, cluster).await
+    }
+
+    async fn changes(&self, after: u64, limit: u32) -> Result<Vec<Change>> {
+        queue::changes(&self.database, after, limit).await
+    }
+
+    async fn change_span(&self) -> Result<(u64, u64)> {
+        queue::change_span(&self.database).await
+    }
+
+    async fn queue_due(&self, now: i64, limit: u32) -> Result<Vec<Queued>> {
+        queue::due(&self.database, now, limit).await
+    }
+
+    async fn queue_next(&self, now: i64) -> Result<Option<i64>> {
+        queue::next(&self.database, now).await
+    }
+
+    async fn needed(&self) -> Result<Vec<Needed>> {
+        queue::needed(&self.database).await
+    }
+
+    async fn running_hosts(&self, cluster: Option<&str>, before: Option<i64>) -> Result<Vec<RunningHosts>> {
+        nodes::running_hosts(&self.database, cluster, before).await
+    }
+
+    async fn overlapping(&self, visible: &Visible, span: &Overlap<'_>) -> Result<Vec<(DbId, i64)>> {
+        nodes::overlapping(&self.database, visible, span).await
+    }
+
+    async fn running_ids(&self, after: DbId, limit: u32) -> Result<Vec<DbId>> {
+        queue::running_ids(&self.database, after, limit).await
+    }
+
+    async fn unqueued(&self, since: i64, after: DbId, limit: u32) -> Result<Vec<DbId>> {
+        queue::unqueued(&self.database, since, after, limit).await
+    }
+}
+
+impl NodeStore for SqliteStore {
+    async fn nodes(&self, filters: &[NodeFilter]) -> Result<Vec<NodeView>> {
+        nodes::list(&self.database, filters).await
+    }
+
+    async fn node(&self, id: i64) -> Result<Option<NodeView>> {
+        nodes::get(&self.database, id).await
+    }
+
+    async fn node_counts(&self, filters: &[NodeFilter]) -> Result<StateCounts> {
+        nodes::counts(&self.database, filters).await
+    }
+
+    async fn node_times(&self, filters: &[NodeFilter], health: bool) -> Result<Vec<StateTimes>> {
+        nodes::times(&self.database, filters, health).await
+    }
+}
