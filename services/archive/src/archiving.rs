@@ -1,0 +1,156 @@
+//! A stopped job becomes an entry (job-archive.md 12): its series from the metric store, statistics, two files.
+
+use cc_model::footprint::{FootprintKeys, energy, footprint};
+use cc_model::job::{Job, MonitoringStatus};
+use cc_model::series::{JobData, JobMetric, Series, SeriesStatistics, job_statistics};
+use cc_model::{JobKey, MetricScope};
+use cc_proto::common::v1::{self as common, series_chunk::Part};
+use cc_proto::convert::scope_from_proto;
+use cc_proto::metric_store::v1::QueryJobRequest;
+use cc_proto::metric_store::v1::metric_store_client::MetricStoreClient;
+use cc_runtime::cpu;
+use cc_runtime::transport::Transport;
+use tonic::Status;
+
+use crate::clusters::Snapshot;
+use crate::error::Error;
+use crate::layout::Layout;
+
+/// Jobs with at most so many nodes keep values per core.
+const CORE_NODES_MAX: i32 = 8;
+
+/// What archiving a job gives back.
+#[derive(Clone, Debug)]
+pub struct Archived {
+    /// The job as written, with its statistics.
+    pub job: Job,
+    /// Metrics without a sample.
+    pub missing: Vec<common::MissingMetric>,
+    /// Size of the data file.
+    pub data_bytes: u64,
+}
+
+/// Archives a job whose state and duration are final. Repeating it replaces the entry by an equal one.
+///
+/// # Errors
+/// [`Error::Series`] while the store cannot tell everything, [`Error::Assign`] for an unknown cluster,
+/// [`Error::Write`]; an entry is then either absent or the former one.
+pub async fn archive(
+    layout: &Layout,
+    clusters: &Snapshot,
+    store: MetricStoreClient<Transport>,
+    mut job: Job,
+) -> Result<Archived, Error> {
+    job.sub_cluster = clusters.clusters.assign(&job.cluster, &job.sub_cluster, &job.resources)?;
+    let cluster = clusters.clusters.get(&job.cluster).cloned();
+    let (mut data, missing) = series(store, &job).await?;
+    let layout = layout.clone();
+    cpu::run(move || {
+        data.post_process(true);
+        let unit = |metric: &str| cluster.as_ref()?.metric(metric).map(|metric| metric.unit.clone());
+        let statistics = job_statistics(&data, job.num_nodes, unit);
+        if let Some(sub_cluster) = cluster.as_ref().and_then(|cluster| cluster.sub_cluster(&job.sub_cluster))
+        {
+            job.footprint = Some(footprint(sub_cluster, &statistics, FootprintKeys::Configured));
+            let energy = energy(sub_cluster, &statistics, job.num_nodes, job.duration);
+            job.energy = energy.total;
+            job.energy_footprint = Some(energy.metrics);
+        }
+        job.statistics = Some(statistics);
+        job.monitoring_status = MonitoringStatus::Archived;
+        let data_bytes = layout.store(&job, &data)?;
+        Ok(Archived { job, missing, data_bytes })
+    })
+    .await?
+}
+
+/// Everything the store has of a job, at its native resolution.
+async fn series(
+    mut store: MetricStoreClient<Transport>,
+    job: &Job,
+) -> Result<(JobData, Vec<common::MissingMetric>), Error> {
+    let mut scopes = vec![common::MetricScope::Node];
+    if job.num_nodes <= CORE_NODES_MAX {
+        scopes.push(common::MetricScope::Core);
+    }
+    if job.num_acc > 0 {
+        scopes.push(common::MetricScope::Accelerator);
+    }
+    let request = QueryJobRequest {
+        cluster: job.cluster.clone(),
+        sub_cluster: job.sub_cluster.clone(),
+        resources: cc_proto::convert::job_to_proto(job).resources,
+        metrics: Vec::new(),
+        scopes: scopes.into_iter().map(Into::into).collect(),
+        from: job.start_time,
+        to: job.start_time + i64::from(job.duration),
+        resolution_s: 0,
+        with_data: true,
+    };
+    let failed = |status: Status| Error::Series { job: job.key(), source: Box::new(status) };
+    let mut chunks = store.query_job(request).await.map_err(failed)?.into_inner();
+    let mut collected = Collected::default();
+    while let Some(chunk) = chunks.message().await.map_err(failed)? {
+        collected.take(chunk, &job.key());
+    }
+    Ok((collected.data, collected.missing))
+}
+
+/// The stream of a query, put together.
+#[derive(Debug, Default)]
+struct Collected {
+    data: JobData,
+    missing: Vec<common::MissingMetric>,
+    /// Where the series of a number went: metric, scope, index.
+    places: Vec<Option<(String, MetricScope, usize)>>,
+}
+
+impl Collected {
+    fn take(&mut self, chunk: common::SeriesChunk, job: &JobKey) {
+        match chunk.part {
+            Some(Part::Header(header)) => self.open(header),
+            Some(Part::Data(data)) => self.fill(&data),
+            Some(Part::Missing(missing)) => {
+                tracing::debug!(job.id = %job, metric = missing.metric, reason = missing.reason, "a metric of {job} is missing");
+                self.missing.push(missing);
+            }
+            None => {}
+        }
+    }
+
+    fn open(&mut self, header: common::SeriesHeader) {
+        let Some(scope) = scope_from_proto(header.scope()) else {
+            self.places.push(None);
+            return;
+        };
+        // Metrics without any sample are named as missing; a series of nothing says nothing.
+        let scopes = self.data.metrics.entry(header.metric.clone()).or_default();
+        let metric = scopes.entry(scope).or_insert_with(|| JobMetric {
+            unit: cc_model::Unit::new(header.unit_base.clone(), header.unit_prefix.clone()),
+            timestep: i64::from(header.timestep_s),
+            ..JobMetric::default()
+        });
+        let statistics =
+            header.statistics.map(|one| SeriesStatistics { min: one.min, avg: one.avg, max: one.max });
+        metric.series.push(Series {
+            hostname: header.hostname,
+            id: header.id,
+            statistics: statistics.unwrap_or_default().rounded(),
+            data: vec![f64::NAN; usize::try_from(header.points).unwrap_or_default()],
+        });
+        self.places.push(Some((header.metric, scope, metric.series.len() - 1)));
+    }
+
+    fn fill(&mut self, chunk: &common::SeriesData) {
+        let place = usize::try_from(chunk.series).ok().and_then(|number| self.places.get(number)?.as_ref());
+        let Some((metric, scope, index)) = place else { return };
+        let metric = self.data.metrics.get_mut(metric).and_then(|scopes| scopes.get_mut(scope));
+        let series = metric.and_then(|metric| metric.series.get_mut(*index));
+        let first = usize::try_from(chunk.first_point).unwrap_or(usize::MAX);
+        let Some(values) = series.and_then(|series| series.data.get_mut(first..)) else { return };
+        let (samples, _) = chunk.values_f64le.as_chunks::<8>();
+        for (value, sample) in values.iter_mut().zip(samples) {
+            *value = f64::from_le_bytes(*sample);
+        }
+    }
+}
