@@ -54,6 +54,9 @@ pub enum Error {
     /// The history of a host asked for is still loading.
     #[error("samples are still loading, try again")]
     Loading,
+    /// A selector names nothing that is here.
+    #[error("[METRICSTORE]> not found: {0}")]
+    SelectorNotFound(String),
     /// The request is not what it should be.
     #[error("{0}")]
     Invalid(String),
@@ -71,6 +74,7 @@ impl From<Error> for Failure {
                 Self::new(Kind::Busy, "MEMORY_CAP", error.to_string()).with("lines", refused)
             }
             Error::Loading => Self::new(Kind::Unavailable, "LOADING", error.to_string()),
+            Error::SelectorNotFound(_) => Self::new(Kind::NotFound, "SELECTOR_NOT_FOUND", error.to_string()),
             Error::Invalid(text) => Self::new(Kind::Invalid, "INVALID_REQUEST", text.clone()),
         }
     }

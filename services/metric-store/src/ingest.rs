@@ -146,8 +146,8 @@ impl Ingest {
         let rest = std::mem::take(&mut self.rest);
         self.lines(&rest, true)?;
         self.commit()?;
-        let Self { report, store, .. } = self;
-        report.count(&store);
+        let report = std::mem::take(&mut self.report);
+        report.count(&self.store);
         match report.refused(Reason::MemoryCap) {
             0 => Ok(report),
             refused => Err(Error::MemoryCap { refused }),
@@ -524,6 +524,15 @@ impl Ingest {
         self.staged = staged;
         self.staged.clear();
         Ok(())
+    }
+}
+
+/// A batch whose sender went away: its whole lines are taken, there is nobody to tell.
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if !self.staged.is_empty() && self.commit().is_ok() {
+            self.report.count(&self.store);
+        }
     }
 }
 

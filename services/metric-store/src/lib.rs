@@ -5,20 +5,26 @@
 
 mod block;
 mod checkpoint;
+mod debug;
 mod disk;
 mod error;
 mod grid;
+mod grpc;
+pub mod health;
 mod host;
 pub mod ingest;
+pub mod job_query;
 mod line;
 mod load;
 mod log;
 pub mod metrics;
 mod names;
 mod number;
+mod raw_query;
 mod read;
 mod registry;
 mod shard;
+mod start;
 pub mod store;
 #[cfg(test)]
 mod testing;
@@ -28,5 +34,7 @@ mod wire;
 pub use error::Error;
 pub use ingest::Ingest;
 pub use log::Durability;
+pub use raw_query::RawQuery;
 pub use registry::Rule;
+pub use start::{Deps, start};
 pub use store::Store;

@@ -5,7 +5,7 @@ use cc_model::cluster::Aggregation;
 use crate::host::{ColumnId, HostData};
 
 /// Points of one answer, at most; the interval times this is far beyond every retention in use.
-const POINTS_MAX: i64 = 10_000_000;
+pub(crate) const POINTS_MAX: i64 = 10_000_000;
 
 /// A piece of a series, or of several as one.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,14 +40,23 @@ pub(crate) enum ReadError {
     TooMany,
 }
 
-/// The points nearest to `from`, `from + interval`, … before `to`, as far as there are samples: neither leading nor trailing points
-/// without data, except where another of the series has some. Several series are added up or averaged point by point; a point that any
-/// of them lacks is missing. `columns` must hold samples.
+/// What to do where the first sample comes later than the time asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    /// Begin with the first sample, as the reference does.
+    Cut,
+    /// Begin at the time asked for, with points without data.
+    Keep,
+}
+
+/// The points nearest to `from`, `from + interval`, … before `to`, up to the last sample of any of the series. Several series are added
+/// up or averaged point by point; a point that any of them lacks is missing.
 pub(crate) fn piece(
     data: &HostData,
     columns: &[ColumnId],
     from: i64,
     to: i64,
+    front: Front,
     aggregation: Aggregation,
 ) -> Result<Option<Piece>, ReadError> {
     if from > to {
@@ -68,7 +77,10 @@ pub(crate) fn piece(
     }
     let Some(first) = lanes.iter().map(|(.., (first, _))| *first).min() else { return Ok(None) };
     let last = lanes.iter().map(|(.., (_, last))| *last).max().unwrap_or(first);
-    let from = from.max(first);
+    let from = match front {
+        Front::Cut => from.max(first),
+        Front::Keep => from,
+    };
     // A point belongs to the last sample until halfway to the next slot.
     let end = to.min(last + interval - interval / 2);
     let count = end.saturating_sub(from).max(0).saturating_add(interval - 1) / interval;
@@ -152,7 +164,7 @@ mod tests {
     const GAP: f64 = f64::NAN;
 
     fn read(host: &(HostData, Vec<ColumnId>), from: i64, to: i64, aggregation: Aggregation) -> (i64, i64, String) {
-        let piece = piece(&host.0, &host.1, T0 + from, T0 + to, aggregation).unwrap().unwrap();
+        let piece = piece(&host.0, &host.1, T0 + from, T0 + to, Front::Cut, aggregation).unwrap().unwrap();
         (piece.from - T0, piece.to() - T0, format!("{:?}", piece.values))
     }
 
@@ -165,8 +177,8 @@ mod tests {
         assert_eq!(read(&host, 0, 500, Aggregation::None), (960, 960, "[]".to_owned()), "before");
         assert_eq!(read(&host, 5000, 6000, Aggregation::None), (5000, 5000, "[]".to_owned()), "after");
         assert_eq!(read(&host, 1000, 1000, Aggregation::None), (1000, 1000, "[]".to_owned()), "empty");
-        assert_eq!(piece(&host.0, &host.1, 2, 1, Aggregation::None), Err(ReadError::Range));
-        assert_eq!(piece(&host.0, &[], 1, 2, Aggregation::None), Ok(None));
+        assert_eq!(piece(&host.0, &host.1, 2, 1, Front::Cut, Aggregation::None), Err(ReadError::Range));
+        assert_eq!(piece(&host.0, &[], 1, 2, Front::Cut, Aggregation::None), Ok(None));
     }
 
     #[test]
@@ -177,7 +189,17 @@ mod tests {
         let average = read(&host, 60, 120, Aggregation::Avg);
         assert_eq!((average.0, average.1), (60, 120));
         assert_eq!(average.2, format!("[{}]", 122.0 * (1.0 / 3.0)));
-        assert_eq!(piece(&host.0, &host.1, T0, T0 + 60, Aggregation::None), Err(ReadError::Aggregation));
+        assert_eq!(piece(&host.0, &host.1, T0, T0 + 60, Front::Cut, Aggregation::None), Err(ReadError::Aggregation));
+    }
+
+    #[test]
+    fn a_kept_front_lies_on_the_grid_of_the_request() {
+        let host = host(&[(100, &[1.0, 2.0])]);
+        let read = |from| piece(&host.0, &host.1, T0 + from, T0 + 600, Front::Keep, Aggregation::None).unwrap().unwrap();
+        let piece = read(-25);
+        assert_eq!((piece.from - T0, format!("{:?}", piece.values).as_str()), (-25, "[NaN, NaN, 1.0, 2.0]"));
+        assert_eq!(format!("{:?}", read(-15).values), "[NaN, NaN, 1.0, 2.0]", "105 is nearest to 100");
+        assert_eq!(format!("{:?}", read(140).values), "[2.0]");
     }
 
     #[test]
@@ -193,10 +215,11 @@ mod tests {
         let column = data.column(key);
         data.write(column, 0, 1.0, T0);
         data.write(column, T0, 1.0, T0);
-        assert_eq!(piece(&data, &[column], 0, T0, Aggregation::None), Err(ReadError::TooMany));
-        let short = piece(&data, &[column], i64::MIN, 100, Aggregation::None).unwrap().unwrap();
-        assert_eq!(short.values.len(), 100);
-        assert!(piece(&data, &[column], T0, i64::MAX, Aggregation::None).unwrap().unwrap().values.len() == 1);
+        let read = |from, to, front| piece(&data, &[column], from, to, front, Aggregation::None);
+        assert_eq!(read(0, T0, Front::Cut), Err(ReadError::TooMany));
+        assert_eq!(read(i64::MIN, 100, Front::Keep), Err(ReadError::TooMany));
+        assert_eq!(read(i64::MIN, 100, Front::Cut).unwrap().unwrap().values.len(), 100);
+        assert_eq!(read(T0, i64::MAX, Front::Cut).unwrap().unwrap().values.len(), 1);
     }
 
     #[test]

@@ -305,3 +305,6 @@ fn open_shard(options: &Options, number: u32, disk: &Arc<dyn Disk>) -> Result<Sh
     let log = ShardLog::new(&directory, number, highest + 1, Arc::clone(disk), options.durability);
     Ok(Shard::new(number, &directory, log, highest == 0))
 }
+
+#[cfg(test)]
+mod tests;

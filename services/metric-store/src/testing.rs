@@ -90,3 +90,28 @@ pub(crate) fn dump(store: &Store) -> String {
     lines.sort();
     lines.join("\n")
 }
+
+/// A cluster file: hosts f0101 to f0104 with two sockets of two cores; metrics `load` (node, avg), `flops` (hwthread, sum), `power`
+/// (socket, sum), `acc` (accelerator, avg), all every minute. One accelerator.
+pub(crate) fn cluster_file(name: &str) -> String {
+    let metric = |metric: &str, scope: &str, aggregation: &str| {
+        format!(
+            r#"{{"name":"{metric}","unit":{{"base":"F/s","prefix":"G"}},"scope":"{scope}","aggregation":"{aggregation}","timestep":60,
+            "peak":4,"normal":3,"caution":2,"alert":1}}"#
+        )
+    };
+    let metrics = [
+        metric("load", "node", "avg"),
+        metric("flops", "hwthread", "sum"),
+        metric("power", "socket", "sum"),
+        metric("acc", "accelerator", "avg"),
+    ];
+    format!(
+        r#"{{"name":"{name}","metricConfig":[{}],"subClusters":[{{"name":"main","nodes":"f[0101-0104]","processorType":"x",
+        "socketsPerNode":2,"coresPerSocket":2,"threadsPerCore":1,"flopRateScalar":{{"unit":{{"base":"F/s"}},"value":1}},
+        "flopRateSimd":{{"unit":{{"base":"F/s"}},"value":1}},"memoryBandwidth":{{"unit":{{"base":"B/s"}},"value":1}},
+        "topology":{{"node":[0,1,2,3],"socket":[[0,1],[2,3]],"memoryDomain":[[0,1],[2,3]],"core":[[0],[1],[2],[3]],
+        "accelerators":[{{"id":"00000000:49:00.0","type":"x","model":"y"}}]}}}}]}}"#,
+        metrics.join(",")
+    )
+}
