@@ -12,3 +12,4 @@ pub mod rpc;
 pub mod tasks;
 pub mod tls;
 pub mod transport;
+pub mod wiring;
