@@ -101,7 +101,7 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_up_to_the_limit_are_read() {
-        let read = |body| whole(body, &HeaderMap::new(), LIMITS.json, LIMITS);
+        let read = async |body| whole(body, &HeaderMap::new(), LIMITS.json, LIMITS).await;
         assert_eq!(read(pieces(&[])).await.unwrap(), "");
         assert_eq!(read(pieces(&["1234", "", "5678"])).await.unwrap(), "12345678");
         assert_eq!(read(pieces(&["1234", "56789"])).await.unwrap_err().status, 413);

@@ -13,7 +13,6 @@
 pub mod app;
 pub mod auth;
 pub mod body;
-pub mod channel;
 pub mod client;
 pub mod clusters;
 pub mod error;

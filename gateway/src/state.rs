@@ -12,11 +12,11 @@ use cc_runtime::config::Config;
 use cc_runtime::health::Readiness;
 use cc_runtime::rpc;
 use cc_runtime::tasks::{Stage, Tasks};
+use cc_runtime::transport::Transport;
 use tonic::Status;
 
 use crate::Deps;
 use crate::auth::cache::Identities;
-use crate::channel::{Channel, channel};
 use crate::clusters::{ClusterSet, Clusters};
 use crate::error::Error;
 use crate::middleware::concurrency::Places;
@@ -36,10 +36,10 @@ struct Inner {
     clock: Clock,
     tasks: Tasks,
     readiness: Readiness,
-    auth: AuthClient<Channel>,
-    job_db: JobDbClient<Channel>,
-    archive: ArchiveClient<Channel>,
-    metric_store: MetricStoreClient<Channel>,
+    auth: AuthClient<Transport>,
+    job_db: JobDbClient<Transport>,
+    archive: ArchiveClient<Transport>,
+    metric_store: MetricStoreClient<Transport>,
     identities: Identities,
     places: Places,
     streams: Streams,
@@ -60,12 +60,12 @@ impl State {
             // requests and streams end before what they call does
             tasks: deps.tasks.at(Stage::Requests),
             readiness: deps.readiness,
-            auth: AuthClient::new(channel(deps.auth)),
-            job_db: JobDbClient::new(channel(deps.job_db))
+            auth: AuthClient::new(deps.auth),
+            job_db: JobDbClient::new(deps.job_db)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX),
-            archive: ArchiveClient::new(channel(deps.archive)).max_decoding_message_size(MESSAGE_BYTES_MAX),
-            metric_store: MetricStoreClient::new(channel(deps.metric_store)),
+            archive: ArchiveClient::new(deps.archive).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            metric_store: MetricStoreClient::new(deps.metric_store),
             config: deps.config,
             identities: Identities::default(),
             places,
@@ -100,22 +100,22 @@ impl State {
     }
 
     /// Users, tokens, sessions.
-    pub fn auth(&self) -> AuthClient<Channel> {
+    pub fn auth(&self) -> AuthClient<Transport> {
         self.0.auth.clone()
     }
 
     /// Jobs, tags, nodes.
-    pub fn job_db(&self) -> JobDbClient<Channel> {
+    pub fn job_db(&self) -> JobDbClient<Transport> {
         self.0.job_db.clone()
     }
 
     /// Finished jobs and cluster files.
-    pub fn archive(&self) -> ArchiveClient<Channel> {
+    pub fn archive(&self) -> ArchiveClient<Transport> {
         self.0.archive.clone()
     }
 
     /// Samples.
-    pub fn metric_store(&self) -> MetricStoreClient<Channel> {
+    pub fn metric_store(&self) -> MetricStoreClient<Transport> {
         self.0.metric_store.clone()
     }
 

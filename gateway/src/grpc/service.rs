@@ -48,7 +48,9 @@ impl SchedulerIngest for Ingest {
         let request = caller::request(hello, &admitted.identity.caller);
         let mut answer =
             self.state.job_db().hello(request).await.map_err(|status| refusal::public(&status))?.into_inner();
-        self.adapters.introduced(&admitted.identity.caller.name, epoch, &name);
+        for epoch in [epoch, answer.epoch] {
+            self.adapters.introduced(&admitted.identity.caller.name, epoch, &name);
+        }
         answer.lease = None;
         answer.limits = Some(self.state.settings().grpc.limits());
         answer.server_time_ms = self.state.clock().now().as_millisecond();

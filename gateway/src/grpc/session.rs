@@ -17,7 +17,7 @@ use cc_proto::scheduler::v1::{
 };
 use cc_runtime::caller;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tonic::{Code, Status, Streaming};
 
 use super::adapters::Adapters;
@@ -53,6 +53,7 @@ pub(super) struct Session {
     adapter: Option<String>,
     outbox: Outbox,
     credit: Credit,
+    beat: Interval,
     heard: Instant,
     commands: u64,
 }
@@ -80,7 +81,8 @@ impl Session {
         outbox: Outbox,
     ) -> Self {
         let credit = full_credit(&state);
-        Self { state, adapters, admitted, adapter, outbox, credit, heard: Instant::now(), commands: 0 }
+        let (beat, heard) = (every(HEARTBEAT), Instant::now());
+        Self { state, adapters, admitted, adapter, outbox, credit, beat, heard, commands: 0 }
     }
 
     /// Until one side ends it, or the process does: then what is committed is acknowledged first.
@@ -96,10 +98,7 @@ impl Session {
 
     async fn serve(&mut self, mut inbound: Streaming<PublishRequest>) -> End {
         let stopping = self.state.tasks().token();
-        let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        let mut recheck = interval_at(Instant::now() + RECHECK, RECHECK);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut recheck = every(RECHECK);
         if let Err(end) = self.tell(Told::Credit(self.credit)).await {
             return end;
         }
@@ -107,7 +106,7 @@ impl Session {
             let step = tokio::select! {
                 biased;
                 () = stopping.cancelled() => Err(End::With(refusal::draining())),
-                _ = beat.tick() => self.beat().await,
+                _ = self.beat.tick() => self.look_around().await,
                 _ = recheck.tick() => self.check_token().await,
                 message = inbound.message() => match message {
                     Ok(Some(message)) => self.take(message).await,
@@ -181,9 +180,8 @@ impl Session {
         let give_up = Instant::now() + PATIENCE;
         let mut pause = PAUSE_MIN;
         loop {
-            let asked = caller::request(request.clone(), &self.admitted.identity.caller);
-            let status = match self.state.job_db().ingest(asked).await {
-                Ok(answer) => return Ok(answer.into_inner()),
+            let status = match self.ask(request.clone()).await? {
+                Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };
             let ending = self.state.tasks().token().is_cancelled();
@@ -195,6 +193,19 @@ impl Session {
             self.grant(Credit { events: 1, bytes: self.credit.bytes, retry_after_ms }).await?;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// One attempt. Heartbeats go on meanwhile: a slow database is no dead server.
+    async fn ask(&mut self, request: IngestRequest) -> Result<Result<IngestResponse, Status>, End> {
+        let request = caller::request(request, &self.admitted.identity.caller);
+        let mut job_db = self.state.job_db();
+        let mut asked = Box::pin(async move { job_db.ingest(request).await });
+        loop {
+            tokio::select! {
+                answer = &mut asked => return Ok(answer.map(tonic::Response::into_inner)),
+                _ = self.beat.tick() => self.tell_beat().await?,
+            }
         }
     }
 
@@ -218,13 +229,17 @@ impl Session {
             .await
     }
 
-    async fn beat(&mut self) -> Result<(), End> {
+    async fn look_around(&mut self) -> Result<(), End> {
         if self.heard.elapsed() > SILENCE_MAX {
             let text = "no heartbeat for 45 seconds";
             return Err(refusal::refuse(Code::Unavailable, "SILENCE", text).into());
         }
+        self.check_end(self.state.clock().unix())?;
+        self.tell_beat().await
+    }
+
+    async fn tell_beat(&mut self) -> Result<(), End> {
         let now = self.state.clock().now();
-        self.check_end(now.as_second())?;
         let left = self.admitted.identity.expires_at.map(|end| end.saturating_sub(now.as_second()));
         let note = match left {
             Some(left) if left < WARNING_S => format!("the token expires in {} s", left.max(0)),
@@ -274,4 +289,10 @@ impl Session {
 fn full_credit(state: &State) -> Credit {
     let settings = state.settings().grpc;
     Credit { events: settings.inflight_events_max, bytes: settings.inflight_bytes_max, retry_after_ms: 0 }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

@@ -1,0 +1,129 @@
+//! Users and tokens. A token `roles:admin+api` has those roles; a token `until:500:api` ends at second 500.
+
+use std::collections::HashMap;
+
+use cc_proto::auth::v1::auth_server::Auth;
+use cc_proto::auth::v1::authenticate_request::Credential;
+use cc_proto::auth::v1::{
+    AuthenticateRequest, AuthenticateResponse, GetUserRequest, GetUserResponse, LoginRequest, LoginResponse,
+    LogoutRequest, LogoutResponse, LookupUsersRequest, LookupUsersResponse, User,
+};
+use cc_runtime::clock::Clock;
+use cc_runtime::error::{Failure, Kind};
+use tonic::{Request, Response, Status};
+
+use super::Shared;
+
+#[derive(Debug, Default)]
+pub(crate) struct AuthState {
+    /// Open sessions by cookie value.
+    pub(crate) sessions: HashMap<String, User>,
+    /// How often somebody was asked for.
+    pub(crate) asked: usize,
+    /// Client addresses of logins.
+    pub(crate) addresses: Vec<String>,
+    /// Nothing is answered.
+    pub(crate) down: bool,
+    /// Answers may be kept for this long.
+    pub(crate) cache_s: u32,
+}
+
+impl AuthState {
+    /// Opens a session and gives the value of its cookie.
+    pub(crate) fn open(&mut self, name: &str, roles: &[&str]) -> String {
+        let session = format!("session-of-{name}-{}", self.sessions.len());
+        self.sessions.insert(session.clone(), user(name, roles.iter().copied()));
+        session
+    }
+}
+
+pub(crate) struct FakeAuth {
+    pub(crate) state: Shared<AuthState>,
+    pub(crate) clock: Clock,
+}
+
+fn user<'a>(name: &str, roles: impl Iterator<Item = &'a str>) -> User {
+    let roles = roles.filter(|role| !role.is_empty()).map(str::to_owned).collect();
+    User { username: name.to_owned(), roles, ..User::default() }
+}
+
+fn refused(reason: &'static str, text: &str) -> Status {
+    Failure::new(Kind::Unauthenticated, reason, text).into()
+}
+
+#[tonic::async_trait]
+impl Auth for FakeAuth {
+    async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
+        let request = request.into_inner();
+        let mut state = self.state.get();
+        if state.down {
+            return Err(Failure::new(Kind::Unavailable, "STARTING", "starting").into());
+        }
+        state.addresses.push(request.client_address);
+        match (request.username.as_str(), request.password.as_str()) {
+            ("alice", "pw-alice:1!") => {
+                let session = state.open("alice", &["user"]);
+                let user = state.sessions.get(&session).cloned();
+                Ok(Response::new(LoginResponse { session, expires_at: self.clock.unix() + 3600, user }))
+            }
+            ("often", _) => Err(Failure::new(Kind::Busy, "TOO_MANY_ATTEMPTS", "user often")
+                .with("retry_after_s", 77)
+                .into()),
+            _ => Err(refused("WRONG_CREDENTIALS", "bcrypt says no")),
+        }
+    }
+
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        self.state.get().sessions.remove(&request.into_inner().session);
+        Ok(Response::new(LogoutResponse {}))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
+        let mut state = self.state.get();
+        state.asked += 1;
+        if state.down {
+            return Err(Failure::new(Kind::Unavailable, "STARTING", "starting").into());
+        }
+        let cache_s = state.cache_s;
+        let (user, expires_at) = match request.into_inner().credential {
+            Some(Credential::Session(value)) => {
+                let user = state.sessions.get(&value).cloned();
+                (user.ok_or_else(|| refused("UNKNOWN_SESSION", "no such session"))?, 0)
+            }
+            Some(Credential::Bearer(token)) => self.token(&token)?,
+            None => return Err(refused("NO_CREDENTIAL", "nothing")),
+        };
+        Ok(Response::new(AuthenticateResponse { user: Some(user), expires_at, cache_s }))
+    }
+
+    async fn get_user(&self, _request: Request<GetUserRequest>) -> Result<Response<GetUserResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn lookup_users(
+        &self,
+        _request: Request<LookupUsersRequest>,
+    ) -> Result<Response<LookupUsersResponse>, Status> {
+        Ok(Response::new(LookupUsersResponse::default()))
+    }
+}
+
+impl FakeAuth {
+    fn token(&self, token: &str) -> Result<(User, i64), Status> {
+        if let Some(roles) = token.strip_prefix("roles:") {
+            return Ok((user("tester", roles.split('+')), 0));
+        }
+        let until = token.strip_prefix("until:").and_then(|rest| rest.split_once(':'));
+        let (until, roles) = until.ok_or_else(|| {
+            refused("INVALID_TOKEN", "token is malformed: token contains an invalid number of segments")
+        })?;
+        let until: i64 = until.parse().unwrap();
+        if self.clock.unix() >= until {
+            return Err(refused("EXPIRED_TOKEN", "token has invalid claims: token is expired"));
+        }
+        Ok((user("tester", roles.split('+')), until))
+    }
+}
