@@ -96,7 +96,8 @@ export function randomFilters(random: Random, share = 0.3): JobFilters {
     ].slice(0, random.int(1, 2)),
   }
   const filters = noFilters()
-  for (const key of FILTER_KEYS) if (random.chance(share)) Object.assign(filters, { [key]: all[key] })
+  for (const key of FILTER_KEYS)
+    if (random.chance(share)) Object.assign(filters, { [key]: all[key] })
   if (filters.state.length === STATE_NAMES.length) filters.state = []
   return filters
 }

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { bandOf, lastSample, median, reduceMinMax, statisticsOf, type Samples } from '@/lib/metrics/reduce'
+import {
+  bandOf,
+  lastSample,
+  median,
+  reduceMinMax,
+  statisticsOf,
+  type Samples,
+} from '@/lib/metrics/reduce'
 import { Random } from './random'
 
 function randomSeries(random: Random, length: number): Samples {
@@ -82,7 +89,12 @@ describe('statistics', () => {
   })
 
   it('know the last sample', () => {
-    expect(lastSample([[1, null, null], [null, 2, null]])).toBe(1)
+    expect(
+      lastSample([
+        [1, null, null],
+        [null, 2, null],
+      ]),
+    ).toBe(1)
     expect(lastSample([[null]])).toBe(-1)
   })
 })

@@ -107,7 +107,9 @@ describe('an address', () => {
   })
 
   it('says what of it cannot be read', () => {
-    const { ignored } = parseJobList('?numNodes=abc&stat=a-b&startTime=lastyear&state=running&state=x')
+    const { ignored } = parseJobList(
+      '?numNodes=abc&stat=a-b&startTime=lastyear&state=running&state=x',
+    )
     expect(ignored).toEqual(['state=x', 'startTime=lastyear', 'numNodes=abc', 'stat=a-b'])
   })
 
@@ -132,7 +134,9 @@ describe('a typed filter', () => {
   })
 
   it('reads what people type', () => {
-    const { filters, errors } = parseTypedFilter('state:failed user:ab gpu>=4 dur>=2h dur<=1d 398921')
+    const { filters, errors } = parseTypedFilter(
+      'state:failed user:ab gpu>=4 dur>=2h dur<=1d 398921',
+    )
     expect(errors).toEqual([])
     expect(toFilterInput(filters)).toEqual([
       { state: ['failed'] },

@@ -38,7 +38,12 @@ export function suggestions(text: string, catalog: Catalog | null): Suggestion[]
   const isFilter = /[:=~]/.test(term)
   if (isFilter && typed.errors.length === 0 && activeKeys(typed.filters).length > 0) {
     return [
-      { address: listAddress(typed.filters), icon: 'filter', label: term, detail: 'jobs that match' },
+      {
+        address: listAddress(typed.filters),
+        icon: 'filter',
+        label: term,
+        detail: 'jobs that match',
+      },
     ]
   }
   return [...clusters(term, catalog), ...byName(term)]

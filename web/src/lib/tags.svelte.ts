@@ -21,7 +21,9 @@ class Tags {
     this.#asked = true
     try {
       const { tags } = await query(TagsDocument, {})
-      this.#tags = [...tags].sort((a, b) => `${a.type} ${a.name}`.localeCompare(`${b.type} ${b.name}`))
+      this.#tags = [...tags].sort((a, b) =>
+        `${a.type} ${a.name}`.localeCompare(`${b.type} ${b.name}`),
+      )
     } catch {
       this.#asked = false
     }

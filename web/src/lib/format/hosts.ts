@@ -33,7 +33,12 @@ export function compressHosts(hosts: readonly string[]): string {
   return [...texts, ...new Set(single)].join(',')
 }
 
-/** Sorted digit texts of equal width as ranges. */
+/** `0-9,12`: numbers as ranges. */
+export function compressNumbers(numbers: readonly number[]): string {
+  return ranges([...new Set(numbers)].sort((a, b) => a - b).map(String))
+}
+
+/** Sorted digit texts as ranges. */
 function ranges(sorted: readonly string[]): string {
   const out: string[] = []
   let first = sorted[0] ?? ''

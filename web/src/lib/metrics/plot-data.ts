@@ -1,6 +1,13 @@
 import type { MetricData, MetricsOfJob, SeriesData, Unit } from '@/lib/api/documents'
 import { compareNatural } from '@/lib/format/hosts'
-import { bandOf, lastSample, statisticsOf, type Band, type Samples, type Statistics } from './reduce'
+import {
+  bandOf,
+  lastSample,
+  statisticsOf,
+  type Band,
+  type Samples,
+  type Statistics,
+} from './reduce'
 
 export interface PlotSeries {
   host: string
@@ -43,7 +50,12 @@ const UNIT_NAMES: Readonly<Record<string, string>> = {
 }
 
 /** `f0101`, `core 12`, `f0101 core 12`, `00000000:0E:00.0`. */
-export function seriesLabel(scope: string, host: string, id: string | null, oneHost: boolean): string {
+export function seriesLabel(
+  scope: string,
+  host: string,
+  id: string | null,
+  oneHost: boolean,
+): string {
   if (scope === 'node' || id === null) return host
   const unit = UNIT_NAMES[scope] ?? scope
   const name = unit === '' ? id : `${unit} ${id}`
@@ -125,14 +137,25 @@ function bandStatistics(band: Band | null): Statistics | null {
   return { min: low.min, max: high.max, mean: middle.mean, count: middle.count }
 }
 
-/** Of the scopes that came, the one that was asked for, else the nearest that is there. */
+const FINENESS = ['node', 'socket', 'memoryDomain', 'core', 'hwthread', 'accelerator']
+
+/**
+ * Of the scopes that came, the one that was asked for, else the one nearest to it: an archive may
+ * hold only some.
+ */
 export function pickScope(
   answer: MetricsOfJob,
   metric: string,
-  wanted: string | null,
+  wanted: string,
 ): MetricsOfJob['metrics'][number] | null {
-  const found = answer.metrics.filter((one) => one.name === metric)
-  return found.find((one) => one.scope === wanted) ?? found.at(-1) ?? null
+  const target = FINENESS.indexOf(wanted)
+  const distance = (scope: string): number => Math.abs(FINENESS.indexOf(scope) - target)
+  return answer.metrics
+    .filter((one) => one.name === metric)
+    .reduce<MetricsOfJob['metrics'][number] | null>(
+      (best, one) => (best && distance(best.scope) <= distance(one.scope) ? best : one),
+      null,
+    )
 }
 
 /** The same data with the series of one host alone. */

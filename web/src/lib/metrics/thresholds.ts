@@ -38,12 +38,7 @@ export function thresholdsAt(
   }
 }
 
-function factorAt(
-  config: MetricConfig,
-  scope: string,
-  units: Units,
-  share: number,
-): number | null {
+function factorAt(config: MetricConfig, scope: string, units: Units, share: number): number | null {
   if (config.aggregation === 'avg') return 1
   if (scope === 'node') return config.aggregation === 'sum' && config.scope !== 'node' ? share : 1
   if (config.aggregation !== 'sum') return null

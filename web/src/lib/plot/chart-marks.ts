@@ -23,14 +23,28 @@ export function drawBackground(plot: uPlot, { staleFrom, window, palette }: Char
   }
   ctx.stroke()
   ctx.restore()
-  label(plot, 'no samples', left + 4 * devicePixelRatio, bbox.top + 10 * devicePixelRatio, palette.caution, 'left')
+  label(
+    plot,
+    'no samples',
+    left + 4 * devicePixelRatio,
+    bbox.top + 10 * devicePixelRatio,
+    [palette.caution, palette.surface],
+    'left',
+  )
 }
 
 /** Lines at normal, caution and alert, each with its name; the unit above the axis. */
 export function drawThresholds(plot: uPlot, input: ChartInput, scale: Scale): void {
   const { thresholds, palette, range, compact } = input
   const { bbox } = plot
-  label(plot, scale.unit, bbox.left - 4 * devicePixelRatio, bbox.top - 8 * devicePixelRatio, palette.muted, 'right')
+  label(
+    plot,
+    scale.unit,
+    bbox.left - 4 * devicePixelRatio,
+    bbox.top - 8 * devicePixelRatio,
+    [palette.muted, palette.surface],
+    'right',
+  )
   if (thresholds === null || compact) return
   const marks: [name: string, value: number, colour: string, dash: number[]][] = [
     ['normal', thresholds.normal, palette.normal, [2, 4]],
@@ -46,7 +60,14 @@ export function drawThresholds(plot: uPlot, input: ChartInput, scale: Scale): vo
     if (last - y < 11 * devicePixelRatio) continue
     last = y
     const text = `${name} ${significant(value * scale.factor)}`
-    label(plot, text, bbox.left + bbox.width - 4 * devicePixelRatio, y - 6 * devicePixelRatio, colour, 'right')
+    label(
+      plot,
+      text,
+      bbox.left + bbox.width - 4 * devicePixelRatio,
+      y - 6 * devicePixelRatio,
+      [colour, palette.surface],
+      'right',
+    )
   }
 }
 
@@ -68,15 +89,20 @@ function label(
   text: string,
   x: number,
   y: number,
-  colour: string,
+  [colour, surface]: readonly [string, string],
   align: CanvasTextAlign,
 ): void {
   const { ctx } = plot
   ctx.save()
   ctx.fillStyle = colour
+  ctx.strokeStyle = surface
+  ctx.lineWidth = 3 * devicePixelRatio
+  ctx.lineJoin = 'round'
   ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`
   ctx.textAlign = align
   ctx.textBaseline = 'middle'
+  // Legible on top of lines.
+  ctx.strokeText(text, x, y)
   ctx.fillText(text, x, y)
   ctx.restore()
 }

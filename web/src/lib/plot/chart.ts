@@ -35,7 +35,7 @@ export interface ChartEvents {
 export const AXIS_WIDTH = 46
 const AXIS_HEIGHT = 22
 /** Room at the right edge: the last label of the time axis may reach into it. */
-export const PAD_RIGHT = 14
+export const PAD_RIGHT = 22
 const PAD_TOP = 16
 
 /** A time plot on a canvas; redraws what changed and keeps the rest. */
@@ -150,7 +150,9 @@ export class Chart {
   #onCursor(plot: uPlot): void {
     if (this.#moving) return
     const { idx, left = -1 } = plot.cursor
-    this.events.onCursor(left < 0 || idx === null || idx === undefined ? null : (plot.data[0][idx] ?? null))
+    this.events.onCursor(
+      left < 0 || idx === null || idx === undefined ? null : (plot.data[0][idx] ?? null),
+    )
   }
 
   #onSelect(plot: uPlot): void {
@@ -184,9 +186,9 @@ function axisLook(palette: Palette, compact: boolean): Partial<uPlot.Axis> {
 
 function toSeries(role: Role, palette: Palette): uPlot.Series {
   const base: uPlot.Series = { points: { show: false }, spanGaps: false }
-  if (role.kind === 'min' || role.kind === 'max') return { ...base, stroke: 'transparent', width: 0 }
-  const colour =
-    role.kind === 'median' ? palette.lines[0] : palette.lines[role.slot % palette.lines.length]
+  if (role.kind === 'min' || role.kind === 'max')
+    return { ...base, stroke: 'transparent', width: 0 }
+  const colour = palette.lines[role.kind === 'line' ? role.slot % palette.lines.length : 0]
   return {
     ...base,
     stroke: colour ?? palette.text,

@@ -20,7 +20,10 @@ export function clampZoom(from: number, to: number, end: number): [number, numbe
   const low = Math.max(0, Math.floor(Math.min(from, to)))
   const high = Math.min(Math.ceil(end), Math.ceil(Math.max(from, to)))
   if (high - low < MIN_SPAN) {
-    const middle = Math.min(Math.max((low + high) / 2, MIN_SPAN / 2), Math.max(end - MIN_SPAN / 2, 0))
+    const middle = Math.min(
+      Math.max((low + high) / 2, MIN_SPAN / 2),
+      Math.max(end - MIN_SPAN / 2, 0),
+    )
     return clampZoom(middle - MIN_SPAN / 2, middle + MIN_SPAN / 2 + 1, Math.max(end, MIN_SPAN + 1))
   }
   return low <= 0 && high >= Math.floor(end) ? null : [low, high]

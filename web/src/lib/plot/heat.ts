@@ -34,14 +34,14 @@ export function heatTable(stops: readonly [string, string, string]): Uint8Clampe
 }
 
 /**
- * The value a cell shows when several samples fall into it: the one farthest from the middle of
- * the scale, so that neither a spike nor a drop-out is hidden by its neighbours.
+ * The value a cell shows when several samples fall into it: the one farthest from what is typical
+ * of all, so that neither a spike nor a drop-out is hidden by its neighbours.
  */
 export function cellValue(
   data: readonly (readonly (number | null)[])[],
   rows: readonly [from: number, to: number],
   columns: readonly [from: number, to: number],
-  middle: number,
+  typical: number,
 ): number | null {
   let chosen: number | null = null
   for (let row = rows[0]; row < rows[1]; row += 1) {
@@ -50,7 +50,7 @@ export function cellValue(
     for (let column = columns[0]; column < columns[1]; column += 1) {
       const value = series[column]
       if (value === null || value === undefined) continue
-      if (chosen === null || Math.abs(value - middle) > Math.abs(chosen - middle)) chosen = value
+      if (chosen === null || Math.abs(value - typical) > Math.abs(chosen - typical)) chosen = value
     }
   }
   return chosen

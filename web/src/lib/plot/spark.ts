@@ -34,7 +34,8 @@ export function spark(data: PlotData, top: number, duration: number, points: num
 
 function drawn(data: PlotData): { x: number[]; ys: Samples[] } {
   const only = data.series.length === 1 ? data.series[0] : undefined
-  if (only) return { x: data.x, ys: [only.data.map((v) => (v === null ? null : 0)), only.data, only.data] }
+  if (only)
+    return { x: data.x, ys: [only.data.map((v) => (v === null ? null : 0)), only.data, only.data] }
   const band = data.band ?? bandOf(data.series.map((series) => series.data))
   return { x: data.x, ys: [band.min, band.median, band.max] }
 }

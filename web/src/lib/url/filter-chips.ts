@@ -1,7 +1,14 @@
 import { formatCount, formatQuantity, NBSP, plural } from '@/lib/format/number'
 import { lookOfState, SHARED_WORDS } from '@/lib/format/states'
 import { formatDuration, formatInstant } from '@/lib/format/time'
-import { activeKeys, type FilterKey, type JobFilters, type Range, type TextFilter, type TimeFilter } from './filters'
+import {
+  activeKeys,
+  type FilterKey,
+  type JobFilters,
+  type Range,
+  type TextFilter,
+  type TimeFilter,
+} from './filters'
 
 /** One active filter in words. */
 export interface Chip {
@@ -91,7 +98,8 @@ function numberWords(filters: JobFilters, key: FilterKey): string {
   if (key === 'energy' && filters.energy) {
     return rangeWords('Energy', filters.energy, (value) => `${value}${NBSP}kWh`)
   }
-  if (key === 'numNodes' && filters.numNodes) return rangeWords('Nodes', filters.numNodes, formatCount)
+  if (key === 'numNodes' && filters.numNodes)
+    return rangeWords('Nodes', filters.numNodes, formatCount)
   if (key === 'numHWThreads' && filters.numHWThreads) {
     return rangeWords('Hardware threads', filters.numHWThreads, formatCount)
   }

@@ -25,7 +25,10 @@ function time(filter: TimeFilter): NonNullable<JobFilterInput['startTime']> {
  * The filters as the API takes them, one item each, in the order existing clients send them.
  * `ownUser` is the user whose page this is.
  */
-export function toFilterInput(filters: JobFilters, ownUser: string | null = null): JobFilterInput[] {
+export function toFilterInput(
+  filters: JobFilters,
+  ownUser: string | null = null,
+): JobFilterInput[] {
   const items: (JobFilterInput | null)[] = [
     filters.dbId.length > 0 ? { dbId: filters.dbId } : null,
     filters.cluster === null ? null : { cluster: { eq: filters.cluster } },

@@ -215,7 +215,8 @@ function applyStart(filters: JobFilters, operator: Operator, value: string): str
   const lower = low === '' ? null : parseInstant(low)
   const upper = high === undefined || high === '' ? null : parseInstant(high)
   const bad = Number.isNaN(lower ?? 0) || Number.isNaN(upper ?? 0)
-  if (bad || (lower === null && upper === null)) return 'e.g. last7d or 2026-03-01..2026-03-02T12:00'
+  if (bad || (lower === null && upper === null))
+    return 'e.g. last7d or 2026-03-01..2026-03-02T12:00'
   if (high !== undefined) {
     filters.startTime = { from: lower, to: upper }
     return null

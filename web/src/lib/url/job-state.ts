@@ -41,14 +41,7 @@ export function defaultJobViewState(): JobViewState {
   }
 }
 
-export const SCOPES = [
-  'node',
-  'socket',
-  'memoryDomain',
-  'core',
-  'hwthread',
-  'accelerator',
-] as const
+export const SCOPES = ['node', 'socket', 'memoryDomain', 'core', 'hwthread', 'accelerator'] as const
 
 const isScope = (text: string): boolean => (SCOPES as readonly string[]).includes(text)
 

@@ -147,7 +147,12 @@ function toStart(form: FilterForm): JobFilters['startTime'] {
 /** What is wrong with a field, by its name; empty when nothing is. */
 export function formErrors(form: FilterForm): Record<string, string> {
   const errors: Record<string, string> = {}
-  const check = (name: string, { from, to }: Bounds, parse: (text: string) => number | null, hint: string) => {
+  const check = (
+    name: string,
+    { from, to }: Bounds,
+    parse: (text: string) => number | null,
+    hint: string,
+  ) => {
     const bad = [from, to].some((text) => text.trim() !== '' && parse(text) === null)
     if (bad) errors[name] = hint
   }

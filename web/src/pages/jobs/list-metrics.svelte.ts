@@ -104,7 +104,13 @@ export class ListMetrics {
     try {
       const { jobsMetrics } = await query(
         JobsMetricsDocument,
-        { ids, metrics: this.#metrics, scopes: ['node'], points: this.#points, maxSeries: MAX_LINES },
+        {
+          ids,
+          metrics: this.#metrics,
+          scopes: ['node'],
+          points: this.#points,
+          maxSeries: MAX_LINES,
+        },
         controller.signal,
       )
       if (!controller.signal.aborted) this.#take(rows, jobsMetrics ?? [])
@@ -112,7 +118,8 @@ export class ListMetrics {
       if (isAbort(error)) for (const id of ids) this.#dropLoading(id)
       else if (!again) {
         const problem = asProblem(error)
-        for (const id of ids) this.#jobs.set(id, { state: 'failed', problem, text: problem.message })
+        for (const id of ids)
+          this.#jobs.set(id, { state: 'failed', problem, text: problem.message })
       }
     } finally {
       this.#running = this.#running.filter((one) => one !== running)
