@@ -14,15 +14,12 @@ use tonic::service::Routes;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::services::Listen;
 use crate::health::Readiness;
 use crate::rpc::{ClientStack, House, Identity, ServerStack};
 use crate::tasks::{OnError, OnShutdown, Stage, Tasks};
 use crate::tls::{self, Material};
 
-use crate::transport::{
-    Address, BadAddress, ConnectError, ListenError, Listener, Transport, local, remote, serve,
-};
+use crate::transport::{Address, ConnectError, ListenError, Listener, Transport, local, remote, serve};
 
 /// Pause between two looks at the certificates.
 const RELOAD_EVERY: Duration = Duration::from_secs(5);
@@ -58,14 +55,6 @@ pub enum Error {
         "services.{0}.address: \"in-process\" is no address to listen on, use unix:PATH or https://host:port"
     )]
     NoListen(&'static str),
-    /// The key `listen` cannot be used.
-    #[error("services.{service}.listen cannot be used")]
-    Listen {
-        /// The service.
-        service: &'static str,
-        /// Why.
-        source: BadAddress,
-    },
     /// The address is taken, or not permitted.
     #[error("service {service} cannot listen")]
     Bind {
@@ -161,16 +150,11 @@ impl Wiring {
     /// returned.
     ///
     /// # Errors
-    /// [`Error::NoListen`], [`Error::Listen`], [`Error::Bind`].
+    /// [`Error::NoListen`], [`Error::Bind`].
     pub async fn serve(&self, peer: Peer, routes: Routes) -> Result<Address, Error> {
         let service = peer.name();
         let listen = self.config.services.get(peer).and_then(crate::config::services::Entry::listen);
-        let address = match listen.ok_or(Error::NoListen(service))? {
-            Listen::Unix(path) => Address::Unix(path),
-            Listen::Tcp(text) => {
-                format!("https://{text}").parse().map_err(|source| Error::Listen { service, source })?
-            }
-        };
+        let address = listen.ok_or(Error::NoListen(service))?;
         let listener = Listener::bind(&address, self.materials.get(&peer), &[])
             .await
             .map_err(|source| Error::Bind { service, source })?;

@@ -12,7 +12,7 @@ pub struct Observability {
     /// `metrics-addr`: Prometheus listener of the gateway or of the single process; `:9469` means loopback; absent: off.
     /// The split services have `services.<name>.metrics-addr`.
     pub metrics_addr: Option<String>,
-    /// `otlp-endpoint`: URL of an OTLP gRPC receiver for traces; absent: off.
+    /// `otlp-endpoint`: `http://` URL of an OTLP gRPC receiver for traces; absent: off.
     pub otlp_endpoint: Option<String>,
     /// `log-format`. Default `reference`.
     pub log_format: LogFormat,
@@ -55,12 +55,12 @@ pub(super) fn read(section: Section<'_>) -> Observability {
     }
     section.set_text("otlp-endpoint", &mut observability.otlp_endpoint);
     if let Some(endpoint) = observability.otlp_endpoint.as_deref()
-        && !["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme))
+        && !endpoint.starts_with("http://")
     {
         section
             .at
             .key("otlp-endpoint")
-            .error(format!("{endpoint:?} is no URL, expected e.g. \"http://localhost:4317\""));
+            .error(format!("{endpoint:?} is no URL of a receiver (TLS is not offered), expected e.g. \"http://localhost:4317\""));
     }
     let formats = [("reference", LogFormat::Reference), ("json", LogFormat::Json)];
     observability.log_format = section.choice("log-format", &formats).unwrap_or(LogFormat::Reference);

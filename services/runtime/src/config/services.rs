@@ -57,31 +57,16 @@ pub struct Entry {
     /// `address`: where callers find it. Default `in-process`.
     pub address: Address,
     /// `listen`: where the service listens, if that is not its address: `unix:PATH` or `host:port`.
-    pub listen: Option<Listen>,
+    pub listen: Option<Address>,
     /// `metrics-addr`: as `observability.metrics-addr`, for this service's own process; absent: off.
     pub metrics_addr: Option<String>,
 }
 
-/// Where a service listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// `unix:PATH`.
-    Unix(PathBuf),
-    /// `host:port`, with TLS.
-    Tcp(String),
-}
-
 impl Entry {
     /// Where the process of this service listens; `None` for an in-process service.
-    pub fn listen(&self) -> Option<Listen> {
-        self.listen.clone().or(match &self.address {
-            Address::InProcess => None,
-            Address::Unix(path) => Some(Listen::Unix(path.clone())),
-            Address::Https { host, port } if host.contains(':') => {
-                Some(Listen::Tcp(format!("[{host}]:{port}")))
-            }
-            Address::Https { host, port } => Some(Listen::Tcp(format!("{host}:{port}"))),
-        })
+    pub fn listen(&self) -> Option<Address> {
+        let listen = self.listen.clone().unwrap_or_else(|| self.address.clone());
+        (listen != Address::InProcess).then_some(listen)
     }
 }
 
@@ -166,7 +151,7 @@ pub(super) fn read(section: Section<'_>) -> Services {
 fn read_entry(section: Section<'_>) -> Entry {
     let mut entry = Entry::default();
     section.set("address", &mut entry.address);
-    section.set("listen", &mut entry.listen);
+    entry.listen = read_listen(&section);
     read_address(&section, "metrics-addr", &mut entry.metrics_addr);
     section.finish();
     entry
@@ -194,23 +179,21 @@ impl Decode for Address {
     }
 }
 
-impl Decode for Listen {
-    const EXPECTED: &'static str = "unix:PATH or host:port";
-
-    fn decode(value: &Value, at: &At<'_>) -> Option<Self> {
-        let text = String::decode(value, at)?;
-        if text.starts_with("unix:") {
-            return match Address::decode(value, at)? {
-                Address::Unix(path) => Some(Self::Unix(path)),
-                Address::InProcess | Address::Https { .. } => None,
-            };
-        }
-        if text.is_empty() || address_problem(&text).is_some() {
-            at.error(format!("{text:?} is no address to listen on, expected {}", Self::EXPECTED));
-            return None;
-        }
-        Some(Self::Tcp(text))
+/// `unix:PATH`, `https://host:port`, or `host:port`, where no host means every IPv4 address.
+fn read_listen(section: &Section<'_>) -> Option<Address> {
+    let text = section.get::<String>("listen").filter(|text| !text.is_empty())?;
+    let at = section.at.key("listen");
+    if text.contains("://") || text.starts_with("unix:") || text == "in-process" {
+        return Address::decode(&Value::String(text), &at);
     }
+    let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let Some((host, port)) = parts.filter(|_| address_problem(&text).is_none()) else {
+        at.error(format!("{text:?} is no address to listen on, expected unix:PATH or host:port"));
+        return None;
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    Some(Address::Https { host: host.to_owned(), port })
 }
 
 /// Reads section `grpc`.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::archive::{Place, Policy, Target};
 use super::metric_store::{CheckpointFormat, Cleanup};
 use super::operation::Limits;
-use super::services::{Address, Entry, Listen};
+use super::services::{Address, Entry};
 use super::*;
 use crate::env::MapEnv;
 
@@ -207,14 +207,14 @@ fn services_are_found_where_the_file_says() {
     .services;
     assert_eq!(
         services.get(Peer::Auth).and_then(Entry::listen),
-        Some(Listen::Unix("/run/cc/auth.sock".into()))
+        Some(Address::Unix("/run/cc/auth.sock".into()))
     );
     assert_eq!(services.job_db, Entry::default());
     assert_eq!(services.job_db.listen(), None);
     assert_eq!(services.get(Peer::Gateway), None);
     assert_eq!(services.archive.address, Address::Https { host: "archive.example".into(), port: 9001 });
-    assert_eq!(services.archive.listen(), Some(Listen::Tcp(":9001".into())));
-    assert_eq!(services.metric_store.listen(), Some(Listen::Tcp("[::1]:9002".into())));
+    assert_eq!(services.archive.listen(), Some(Address::Https { host: "0.0.0.0".into(), port: 9001 }));
+    assert_eq!(services.metric_store.listen(), Some(Address::Https { host: "::1".into(), port: 9002 }));
     assert_eq!(services.tls_directory, PathBuf::from("./tls"));
     let long = json!({"auth": {"address": format!("unix:/{}", "x".repeat(107))}});
     assert_eq!(
