@@ -312,7 +312,11 @@ mod tests {
     #[test]
     fn each_kind_of_value_has_its_small_form() {
         assert_eq!(bytes_of(&filled(|_| 4711.25)).len(), 9, "constant");
-        assert_eq!(bytes_of(&filled(|slot| 20.0 + (slot % 4) as f64 / 10.0)).len(), 11 + 32, "two bits of decimals");
+        assert_eq!(
+            bytes_of(&filled(|slot| 20.0 + (slot % 4) as f64 / 10.0)).len(),
+            11 + 32,
+            "two bits of decimals"
+        );
         let rate = |slot: usize| f64::from(1000.0 + (slot as f32).sin());
         assert!(bytes_of(&filled(rate)).len() < 6 + 128 * 3, "singles of one magnitude");
         assert!(bytes_of(&filled(|slot| if slot % 2 == 0 { 1e300 } else { 1.5 })).len() <= 10 + 128 * 8);

@@ -192,8 +192,12 @@ fn put_series(out: &mut Vec<u8>, data: &HostData, number: u32, names: &MetricNam
     let Some((key, (grid, lane))) = data.key(number).zip(data.lane(number)) else { return };
     let Some(state) = grid.state(lane) else { return };
     let metric = names.name(key.metric);
-    let column =
-        ColumnOf { metric: &metric, interval: key.interval, component: key.component, sub_component: key.sub_component };
+    let column = ColumnOf {
+        metric: &metric,
+        interval: key.interval,
+        component: key.component,
+        sub_component: key.sub_component,
+    };
     record::put_column(out, column);
     put_i64(out, state.phase);
     put_u64(out, (state.sealed.len() + state.open.len()) as u64);
@@ -215,7 +219,13 @@ fn header(shard: u32, number: u64) -> [u8; segment::HEADER_BYTES] {
 }
 
 /// Adds the content of a checkpoint to `into`. False: it is damaged (`into` is then of no use).
-pub(crate) fn read(path: &Path, shard: u32, number: u64, into: &mut Restored, names: &MetricNames) -> io::Result<bool> {
+pub(crate) fn read(
+    path: &Path,
+    shard: u32,
+    number: u64,
+    into: &mut Restored,
+    names: &MetricNames,
+) -> io::Result<bool> {
     frames(path, shard, number, |payload| restore(payload, into, names).is_some())
 }
 

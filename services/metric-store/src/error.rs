@@ -46,7 +46,9 @@ pub enum Error {
     #[error("no metrics are configured: the metric store waits for the cluster files")]
     NotConfigured,
     /// New series were refused because memory is at its cap.
-    #[error("memory is at metric-store.memory-cap: samples of {refused} lines would begin new series and were refused")]
+    #[error(
+        "memory is at metric-store.memory-cap: samples of {refused} lines would begin new series and were refused"
+    )]
     MemoryCap {
         /// Lines refused.
         refused: u64,

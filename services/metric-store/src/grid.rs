@@ -295,7 +295,11 @@ impl Grid {
             }
             number += 1;
         }
-        Some(LaneState { phase: series.phase(), sealed: series.sealed_in(i64::MIN, i64::MAX).collect(), open })
+        Some(LaneState {
+            phase: series.phase(),
+            sealed: series.sealed_in(i64::MIN, i64::MAX).collect(),
+            open,
+        })
     }
 
     /// Gives an empty lane its phase, before [`Grid::restore_block`].
@@ -326,10 +330,11 @@ impl Grid {
         let reordered = order.iter().map(|old| take(&mut lanes, old)).collect();
         for row in &mut self.rows {
             let before = row.capacity();
-            let cell = |old: &Option<u32>| old.and_then(|old| row.get(old as usize)).copied().unwrap_or(f64::NAN);
+            let cell =
+                |old: &Option<u32>| old.and_then(|old| row.get(old as usize)).copied().unwrap_or(f64::NAN);
             let moved: Vec<f64> = order.iter().map(cell).collect();
-            self.bytes = (self.bytes + moved.capacity() * size_of::<f64>())
-                .saturating_sub(before * size_of::<f64>());
+            self.bytes =
+                (self.bytes + moved.capacity() * size_of::<f64>()).saturating_sub(before * size_of::<f64>());
             *row = moved;
         }
         self.lanes = reordered;

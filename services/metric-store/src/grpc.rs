@@ -13,8 +13,8 @@ use cc_proto::convert;
 use cc_proto::metric_store::v1::metric_store_server::MetricStore;
 use cc_proto::metric_store::v1::{
     CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest, NodeHealth,
-    PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest, RawQueryResponse, Refused, WriteRequest,
-    WriteResponse,
+    PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest, RawQueryResponse, Refused,
+    WriteRequest, WriteResponse,
 };
 use cc_runtime::cpu;
 use futures::Stream;
@@ -38,7 +38,7 @@ const MESSAGE_POINTS: usize = MESSAGE_BYTES / 8;
 const LINES_AT_ONCE: usize = 64 << 10;
 
 /// How long a query waits for history that is still loading, at most; its deadline may end it earlier.
-const LOADING_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const LOADING_WAIT: Duration = Duration::from_secs(10);
 
 /// Points of a job's series below which it is not thinned, unless configured.
 pub(crate) const MINIMUM_POINTS: usize = 1000;
@@ -69,9 +69,13 @@ impl MetricStore for Grpc {
     type RawQueryStream = Answer<RawQueryResponse>;
     type DebugStream = Answer<RawQueryResponse>;
 
-    async fn configure(&self, request: Request<ConfigureRequest>) -> Result<Response<ConfigureResponse>, Status> {
+    async fn configure(
+        &self,
+        request: Request<ConfigureRequest>,
+    ) -> Result<Response<ConfigureResponse>, Status> {
         let (store, clusters) = (Arc::clone(&self.store), request.into_inner().clusters);
-        let configure = move || store.configure(clusters.iter().map(|file| (file.name.as_str(), file.json.as_ref())));
+        let configure =
+            move || store.configure(clusters.iter().map(|file| (file.name.as_str(), file.json.as_ref())));
         let problems = cpu::run(configure).await??;
         for problem in &problems {
             tracing::warn!("{problem}");
@@ -79,19 +83,29 @@ impl MetricStore for Grpc {
         Ok(Response::new(ConfigureResponse { problems, instance: self.store.instance() }))
     }
 
-    async fn pin_running(&self, request: Request<PinRunningRequest>) -> Result<Response<PinRunningResponse>, Status> {
+    async fn pin_running(
+        &self,
+        request: Request<PinRunningRequest>,
+    ) -> Result<Response<PinRunningResponse>, Status> {
         let (store, pins) = (Arc::clone(&self.store), request.into_inner().pins);
-        let pins = pins.into_iter().map(|pin| Pin { cluster: pin.cluster, host: pin.hostname, from: pin.from });
+        let pins =
+            pins.into_iter().map(|pin| Pin { cluster: pin.cluster, host: pin.hostname, from: pin.from });
         let pins: Vec<Pin> = pins.collect();
         cpu::run(move || store.pin(&pins)).await??;
         let (instance, configured) = (self.store.instance(), self.store.is_configured());
         Ok(Response::new(PinRunningResponse { instance, configured }))
     }
 
-    async fn write(&self, request: Request<Streaming<WriteRequest>>) -> Result<Response<WriteResponse>, Status> {
+    async fn write(
+        &self,
+        request: Request<Streaming<WriteRequest>>,
+    ) -> Result<Response<WriteResponse>, Status> {
         let mut messages = request.into_inner();
         let Some(first) = messages.message().await? else {
-            return Err(Error::Invalid("the first message names the default cluster; there was none".to_owned()).into());
+            return Err(Error::Invalid(
+                "the first message names the default cluster; there was none".to_owned(),
+            )
+            .into());
         };
         let mut ingest = Ingest::new(&self.store, &first.default_cluster)?;
         let mut lines = first.lines;
@@ -115,7 +129,10 @@ impl MetricStore for Grpc {
         Ok(Response::new(Box::pin(series(Arc::clone(&self.store), answer))))
     }
 
-    async fn raw_query(&self, request: Request<RawQueryRequest>) -> Result<Response<Self::RawQueryStream>, Status> {
+    async fn raw_query(
+        &self,
+        request: Request<RawQueryRequest>,
+    ) -> Result<Response<Self::RawQueryStream>, Status> {
         let query = RawQuery::parse(&request.into_inner().json)?;
         self.wait(query.needed()).await?;
         let store = Arc::clone(&self.store);
@@ -247,7 +264,8 @@ impl Position {
                 for (index, points) in values.chunks(MESSAGE_POINTS).enumerate() {
                     let values_f64le: Vec<u8> = points.iter().flat_map(|value| value.to_le_bytes()).collect();
                     let first_point = u32::try_from(index * MESSAGE_POINTS).unwrap_or(u32::MAX);
-                    let data = common::SeriesData { series: number, first_point, values_f64le: values_f64le.into() };
+                    let data =
+                        common::SeriesData { series: number, first_point, values_f64le: values_f64le.into() };
                     self.ready.push_back(chunk(Part::Data(data)));
                 }
             }

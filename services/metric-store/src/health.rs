@@ -48,7 +48,10 @@ impl Store {
     /// The health of nodes by these metrics. The nodes' history must be loaded.
     pub fn health(&self, cluster: &str, hosts: &[String], metrics: &[String]) -> Vec<NodeHealth> {
         let now = self.clock().unix();
-        hosts.iter().map(|host| self.node_health(cluster, host, metrics.iter().map(String::as_str), now)).collect()
+        hosts
+            .iter()
+            .map(|host| self.node_health(cluster, host, metrics.iter().map(String::as_str), now))
+            .collect()
     }
 
     /// The health of nodes by all metrics of their subclusters.
@@ -150,7 +153,10 @@ mod tests {
             (health.state, health.missing, health.degraded)
         };
         assert_eq!(check("h", &["load", "odd"]), (State::Full, vec![], vec![]));
-        assert_eq!(check("h", &["load", "flops", "tick", "x"]), (State::Partial, names(&["tick", "x"]), names(&["flops"])));
+        assert_eq!(
+            check("h", &["load", "flops", "tick", "x"]),
+            (State::Partial, names(&["tick", "x"]), names(&["flops"]))
+        );
         assert_eq!(check("h", &[]), (State::Full, vec![], vec![]));
         assert_eq!(check("old", &["tick"]), (State::Failed, vec![], names(&["tick"])));
         assert_eq!(check("nobody", &["load"]), (State::Failed, vec![], vec![]));
@@ -164,6 +170,9 @@ mod tests {
         write(&store, format!("load,host=f0101 value=1 {NOW}\n")).unwrap();
         let health = store.health_of_cluster("c", &names(&["f0101", "f0102"]));
         assert_eq!(health[0].missing, names(&["flops", "power", "acc"]));
-        assert_eq!((health[0].state, health[1].state, health[1].known), (State::Partial, State::Failed, false));
+        assert_eq!(
+            (health[0].state, health[1].state, health[1].known),
+            (State::Partial, State::Failed, false)
+        );
     }
 }

@@ -27,7 +27,8 @@ impl HostKey {
     /// A hash that never changes between versions: shard and stagger are made of it (FNV-1a over both names).
     pub(crate) fn stable_hash(cluster: &str, host: &str) -> u64 {
         let bytes = cluster.bytes().chain([0]).chain(host.bytes());
-        bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+        bytes
+            .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
     }
 }
 
@@ -167,7 +168,12 @@ impl HostData {
         });
         let lane = self.grids.get_mut(grid).map_or(0, Grid::add_lane);
         let number = self.columns();
-        self.columns.push(Column { metric: key.metric, path, grid: u32::try_from(grid).unwrap_or(u32::MAX), lane });
+        self.columns.push(Column {
+            metric: key.metric,
+            path,
+            grid: u32::try_from(grid).unwrap_or(u32::MAX),
+            lane,
+        });
         self.series.insert((key.metric, path), number);
         number
     }
@@ -244,11 +250,7 @@ impl HostData {
 }
 
 fn path_text<'a>(component: &'a str, sub_component: &str) -> std::borrow::Cow<'a, str> {
-    if sub_component.is_empty() {
-        component.into()
-    } else {
-        [component, "\0", sub_component].concat().into()
-    }
+    if sub_component.is_empty() { component.into() } else { [component, "\0", sub_component].concat().into() }
 }
 
 #[cfg(test)]
@@ -273,7 +275,10 @@ mod tests {
             assert_eq!(data.column(key), number);
         }
         for (number, key) in (0..).zip(keys) {
-            assert_eq!((data.column(key), data.find(key), data.key(number)), (number, Some(number), Some(key)));
+            assert_eq!(
+                (data.column(key), data.find(key), data.key(number)),
+                (number, Some(number), Some(key))
+            );
         }
         assert_eq!(data.find(key(9, 60, "", "")), None);
         assert_eq!(data.column(key(1, 30, "", "")), 5, "a changed interval begins a new series");

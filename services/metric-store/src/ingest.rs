@@ -118,12 +118,22 @@ impl Ingest {
     /// # Errors
     /// [`Error::Log`]: the log cannot be written; what was not committed yet is not taken.
     pub fn push(&mut self, text: &[u8]) -> Result<(), Error> {
-        if !self.rest.is_empty() {
-            let mut rest = std::mem::take(&mut self.rest);
-            rest.extend_from_slice(text);
-            return self.push_lines(&rest);
+        if self.rest.is_empty() {
+            return self.push_lines(text);
         }
-        self.push_lines(text)
+        // Complete the line that was begun; what follows need not be copied.
+        let end = memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
+        let (first, others) = text.split_at_checked(end).unwrap_or((text, &[]));
+        let mut line = std::mem::take(&mut self.rest);
+        line.extend_from_slice(first);
+        self.push_lines(&line)?;
+        if self.rest.is_empty() {
+            return self.push_lines(others);
+        }
+        // A text with line feeds in it is still open.
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.extend_from_slice(others);
+        self.push_lines(&rest)
     }
 
     fn push_lines(&mut self, text: &[u8]) -> Result<(), Error> {
@@ -224,9 +234,16 @@ impl Ingest {
         }
         match self.registry.rule(&cluster, &metric) {
             None => self.passed_unknown(text, at, end, last, needs_default),
-            Some(rule) => {
-                Begun::Head(Head { cluster, host, metric, component, sub_component, rule, needs_default, end })
-            }
+            Some(rule) => Begun::Head(Head {
+                cluster,
+                host,
+                metric,
+                component,
+                sub_component,
+                rule,
+                needs_default,
+                end,
+            }),
         }
     }
 
@@ -278,9 +295,19 @@ impl Ingest {
 
     /// Notes that the line at `at` was not taken. `example` describes it; empty: the line's metric does.
     #[cold]
-    fn refuse(&mut self, reason: Reason, text: &[u8], at: usize, error: Option<&LineError<'_>>, example: &str) {
+    fn refuse(
+        &mut self,
+        reason: Reason,
+        text: &[u8],
+        at: usize,
+        error: Option<&LineError<'_>>,
+        example: &str,
+    ) {
         let message = error.map(|error| {
-            let start = text.get(..error.at).and_then(|before| memchr::memrchr(b'\n', before)).map_or(0, |end| end + 1);
+            let start = text
+                .get(..error.at)
+                .and_then(|before| memchr::memrchr(b'\n', before))
+                .map_or(0, |end| end + 1);
             let inside = text.get(at..error.at).unwrap_or_default();
             let line = self.line + memchr::memchr_iter(b'\n', inside).count() as u64;
             format!("at line {line}:{}: {}", error.at - start + 1, error.wrong)
@@ -316,9 +343,12 @@ impl Ingest {
         data.lines.renew(self.registry.generation);
         let left = self.run(text, at, first, time, last_text, &mut of_host, &mut data);
         drop(data);
-        let from = self.runs.last().map_or(0, |run| run.end);
-        if self.staged.len() > from {
-            self.runs.push(Run { host, end: self.staged.len() });
+        let end = self.staged.len();
+        match self.runs.last_mut() {
+            Some(run) if Arc::ptr_eq(&run.host, &host) => run.end = end,
+            Some(run) if run.end == end => {}
+            _ if end == 0 => {}
+            _ => self.runs.push(Run { host, end }),
         }
         left
     }
@@ -361,7 +391,8 @@ impl Ingest {
             };
             let Some(Meaning::Column(column)) = meaning else {
                 // Not configured (counted when it was remembered for the first time, and here again), or refused just now.
-                let Some(next) = tail::skip(text, end).or(last_text.then(|| tail::behind_line(text, end))) else {
+                let Some(next) = tail::skip(text, end).or(last_text.then(|| tail::behind_line(text, end)))
+                else {
                     return Left::End(at);
                 };
                 if meaning.is_some() {
@@ -392,7 +423,13 @@ impl Ingest {
 
     /// What the host's cache knows about the line at `at`: end of its tags and meaning.
     #[inline]
-    fn cached(&self, text: &[u8], at: usize, of_host: &mut OfHost<'_>, data: &mut HostData) -> Option<(usize, Meaning)> {
+    fn cached(
+        &self,
+        text: &[u8],
+        at: usize,
+        of_host: &mut OfHost<'_>,
+        data: &mut HostData,
+    ) -> Option<(usize, Meaning)> {
         let line = text.get(at..)?;
         if let Some(last) = of_host.last
             && let Some((id, length, meaning)) = data.lines.expected(last, line, of_host.default_fits)
@@ -496,7 +533,8 @@ impl Ingest {
             self.staged.push(Sample { column, time, value: value::settle(tail.value) });
             return;
         };
-        let example = format!("metric {} of host {}, time {time}", first_word(text, at), of_host.host.key.host);
+        let example =
+            format!("metric {} of host {}, time {time}", first_word(text, at), of_host.host.key.host);
         self.refuse(reason, text, at, None, &example);
     }
 

@@ -186,7 +186,9 @@ impl JobAnswer {
         self.sub_clusters = self.query.resources.iter().map(of_host).collect();
         let mut planned = BTreeSet::new();
         for name in self.metrics(&cluster) {
-            let known = cluster.metric(&name).or_else(|| cluster.sub_clusters.iter().find_map(|sub| sub.metric(&name)));
+            let known = cluster
+                .metric(&name)
+                .or_else(|| cluster.sub_clusters.iter().find_map(|sub| sub.metric(&name)));
             let Some(metric) = known else {
                 self.steps.push_back(Step::Missing(self.unknown_metric(&name)));
                 continue;
@@ -210,7 +212,8 @@ impl JobAnswer {
             return self.query.metrics.clone();
         }
         let subs: BTreeSet<usize> = self.sub_clusters.iter().flatten().copied().collect();
-        let subs: Vec<&SubCluster> = subs.into_iter().filter_map(|place| cluster.sub_clusters.get(place)).collect();
+        let subs: Vec<&SubCluster> =
+            subs.into_iter().filter_map(|place| cluster.sub_clusters.get(place)).collect();
         let here = |name: &str| subs.iter().any(|sub| sub.metric(name).is_some());
         cluster.metric_config.iter().map(|metric| metric.name.clone()).filter(|name| here(name)).collect()
     }
@@ -253,7 +256,10 @@ impl JobAnswer {
         };
         let plan = plan(&sub_cluster.topology, metric, Share::Job(resource), scope);
         if plan.groups.is_empty() {
-            return why(MissingReason::ScopeNotAvailable, "the resources on this host have no part of that kind");
+            return why(
+                MissingReason::ScopeNotAvailable,
+                "the resources on this host have no part of that kind",
+            );
         }
         let Some(host) = store.host(&self.query.cluster, &resource.hostname) else {
             return why(MissingReason::UnknownHost, "no sample of this host is kept");
@@ -282,7 +288,14 @@ impl JobAnswer {
             let data = host.data();
             let select = |component: &Component| data.select(number, &component.to_string(), "");
             let columns: Vec<_> = group.series.iter().flat_map(select).collect();
-            read::piece(&data, &columns, self.query.from, self.to.max(self.query.from), Front::Keep, metric.aggregation)?
+            read::piece(
+                &data,
+                &columns,
+                self.query.from,
+                self.to.max(self.query.from),
+                Front::Keep,
+                metric.aggregation,
+            )?
         };
         let Some((piece, statistics)) = piece.and_then(|piece| {
             let statistics = Statistics::of(&piece.values)?;
@@ -292,7 +305,8 @@ impl JobAnswer {
         };
         // A resolution that is no multiple of the interval becomes the next coarser one that is.
         let wanted = (self.query.resolution + piece.interval - 1) / piece.interval * piece.interval;
-        let thinned = resample(&piece.values, piece.interval, wanted, self.query.minimum_points, Algorithm::Lttb);
+        let thinned =
+            resample(&piece.values, piece.interval, wanted, self.query.minimum_points, Algorithm::Lttb);
         let (values, timestep) = match thinned {
             Ok(thinned) => (thinned.data.into_owned(), thinned.timestep),
             Err(_) => (piece.values.clone(), piece.interval),

@@ -24,6 +24,7 @@ mod raw_query;
 mod read;
 mod registry;
 mod shard;
+mod standalone;
 mod start;
 pub mod store;
 #[cfg(test)]
@@ -36,5 +37,6 @@ pub use ingest::Ingest;
 pub use log::Durability;
 pub use raw_query::RawQuery;
 pub use registry::Rule;
+pub use standalone::start_standalone;
 pub use start::{Deps, start};
 pub use store::Store;

@@ -100,15 +100,26 @@ impl fmt::Display for Wrong<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MetricStart(byte) => {
-                write!(formatter, "invalid character {} found at start of measurement name", Found(Some(*byte)))
+                write!(
+                    formatter,
+                    "invalid character {} found at start of measurement name",
+                    Found(Some(*byte))
+                )
             }
             Self::AfterTag(found) => {
                 write!(formatter, "expected tag key or field but found {} instead", Found(*found))
             }
-            Self::TagAfterComma => formatter.write_str("expected tag key after comma; got white space instead"),
+            Self::TagAfterComma => {
+                formatter.write_str("expected tag key after comma; got white space instead")
+            }
             Self::EmptyTagKey => formatter.write_str("empty tag key"),
             Self::TagEquals { key, found } => {
-                write!(formatter, "expected '=' after tag key {}, but got {} instead", Quoted(key), Found(*found))
+                write!(
+                    formatter,
+                    "expected '=' after tag key {}, but got {} instead",
+                    Quoted(key),
+                    Found(*found)
+                )
             }
             Self::EmptyTagValue { key } => {
                 write!(formatter, "expected tag value after tag key {}, but none found", Quoted(key))
@@ -129,7 +140,9 @@ impl fmt::Display for Wrong<'_> {
             Self::Value { key, token, why } => {
                 write!(formatter, "cannot parse value for field key {}: ", Quoted(key))?;
                 match why {
-                    NumberError::Type | NumberError::Float => formatter.write_str("invalid float value syntax"),
+                    NumberError::Type | NumberError::Float => {
+                        formatter.write_str("invalid float value syntax")
+                    }
                     NumberError::Integer => formatter.write_str("invalid integer value syntax"),
                     NumberError::Unsigned => formatter.write_str("invalid unsigned integer value syntax"),
                     NumberError::NotFinite => write!(

@@ -78,7 +78,13 @@ struct Open {
 
 impl ShardLog {
     /// A log that begins with segment `next` when the first sample comes.
-    pub(crate) fn new(directory: &Path, shard: u32, next: u64, disk: Arc<dyn Disk>, durability: Durability) -> Self {
+    pub(crate) fn new(
+        directory: &Path,
+        shard: u32,
+        next: u64,
+        disk: Arc<dyn Disk>,
+        durability: Durability,
+    ) -> Self {
         Self {
             directory: directory.to_owned(),
             shard,
@@ -168,7 +174,13 @@ impl ShardLog {
     }
 
     /// Adds the samples of one host, and what the segment does not know of it yet, to the batch begun.
-    pub(crate) fn add(&mut self, key: &HostKey, data: &mut HostData, names: &MetricNames, samples: &[Sample]) {
+    pub(crate) fn add(
+        &mut self,
+        key: &HostKey,
+        data: &mut HostData,
+        names: &MetricNames,
+        samples: &[Sample],
+    ) {
         let Some(open) = &mut self.open else { return };
         let mut new_host = false;
         if data.logged.segment != open.number {
@@ -261,7 +273,10 @@ fn put_column(out: &mut Vec<u8>, data: &HostData, names: &MetricNames, number: u
     if let Some(key) = data.key(number) {
         let metric = names.name(key.metric);
         let (component, sub_component) = (key.component, key.sub_component);
-        record::put_column(out, ColumnOf { metric: &metric, interval: key.interval, component, sub_component });
+        record::put_column(
+            out,
+            ColumnOf { metric: &metric, interval: key.interval, component, sub_component },
+        );
     }
 }
 

@@ -123,6 +123,10 @@ fn describe() {
     describe_counter!(CHECKPOINT_BYTES, Unit::Bytes, "bytes of checkpoints written");
     describe_counter!(EVICTED, Unit::Count, "blocks of samples dropped from memory, by cause");
     describe_counter!(REPLAYED, Unit::Count, "samples replayed from the log at the start");
-    describe_counter!(LOG_CUT, Unit::Bytes, "bytes at the ends of log segments that could not be read at the start");
+    describe_counter!(
+        LOG_CUT,
+        Unit::Bytes,
+        "bytes at the ends of log segments that could not be read at the start"
+    );
     describe_gauge!(MEMORY, Unit::Bytes, "memory of samples and their index");
 }

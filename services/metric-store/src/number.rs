@@ -139,14 +139,20 @@ fn integer(token: &[u8]) -> Result<f64, NumberError> {
     if magnitude > limit {
         return Err(NumberError::Range);
     }
-    #[expect(clippy::cast_precision_loss, reason = "large integers become the nearest f64, as in the reference")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "large integers become the nearest f64, as in the reference"
+    )]
     let value = magnitude as f64;
     Ok(if negative { -value } else { value })
 }
 
 fn unsigned(token: &[u8]) -> Result<f64, NumberError> {
     let magnitude = magnitude(token).map_err(|wrong| wrong.unwrap_or(NumberError::Unsigned))?;
-    #[expect(clippy::cast_precision_loss, reason = "large integers become the nearest f64, as in the reference")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "large integers become the nearest f64, as in the reference"
+    )]
     let value = magnitude as f64;
     Ok(value)
 }

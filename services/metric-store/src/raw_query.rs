@@ -143,7 +143,8 @@ fn find(
     };
     let Some(piece) = piece else { return Ok(None) };
     let statistics = if request.with_stats { Statistics::of(&piece.values) } else { None };
-    let resampled = resample(&piece.values, piece.interval, query.resolution, MINIMUM_POINTS, Algorithm::Lttb)?;
+    let resampled =
+        resample(&piece.values, piece.interval, query.resolution, MINIMUM_POINTS, Algorithm::Lttb)?;
     let resolution = resampled.timestep;
     let thinned = (resolution != piece.interval).then(|| resampled.data.into_owned());
     Ok(Some(Found { piece, thinned, resolution, statistics }))

@@ -62,7 +62,8 @@ pub(crate) fn piece(
     if from > to {
         return Err(ReadError::Range);
     }
-    let Some(interval) = columns.first().and_then(|&first| data.lane(first)).map(|(grid, _)| grid.interval()) else {
+    let Some(interval) = columns.first().and_then(|&first| data.lane(first)).map(|(grid, _)| grid.interval())
+    else {
         return Ok(None);
     };
     // After a change of the interval some series may still be on the old grid: they cannot be added to the others.
@@ -149,7 +150,8 @@ mod tests {
         let mut columns = Vec::new();
         for (number, (offset, values)) in series.iter().enumerate() {
             let component = format!("hwthread{number}");
-            let key = SeriesKey { metric: MetricId(0), interval: 60, component: &component, sub_component: "" };
+            let key =
+                SeriesKey { metric: MetricId(0), interval: 60, component: &component, sub_component: "" };
             let column = data.column(key);
             for (step, value) in (0..).zip(*values) {
                 if !value.is_nan() {
@@ -163,7 +165,12 @@ mod tests {
 
     const GAP: f64 = f64::NAN;
 
-    fn read(host: &(HostData, Vec<ColumnId>), from: i64, to: i64, aggregation: Aggregation) -> (i64, i64, String) {
+    fn read(
+        host: &(HostData, Vec<ColumnId>),
+        from: i64,
+        to: i64,
+        aggregation: Aggregation,
+    ) -> (i64, i64, String) {
         let piece = piece(&host.0, &host.1, T0 + from, T0 + to, Front::Cut, aggregation).unwrap().unwrap();
         (piece.from - T0, piece.to() - T0, format!("{:?}", piece.values))
     }
@@ -172,7 +179,10 @@ mod tests {
     fn one_series_is_cut_to_its_samples() {
         // the example of the specification: first sample at 1000
         let host = host(&[(960, &[1.0, 2.0, 3.0, GAP, GAP, 5.0])]);
-        assert_eq!(read(&host, 860, 1360, Aggregation::None), (960, 1320, "[1.0, 2.0, 3.0, NaN, NaN, 5.0]".to_owned()));
+        assert_eq!(
+            read(&host, 860, 1360, Aggregation::None),
+            (960, 1320, "[1.0, 2.0, 3.0, NaN, NaN, 5.0]".to_owned())
+        );
         assert_eq!(read(&host, 970, 1160, Aggregation::None), (970, 1210, "[1.0, 2.0, 3.0, NaN]".to_owned()));
         assert_eq!(read(&host, 0, 500, Aggregation::None), (960, 960, "[]".to_owned()), "before");
         assert_eq!(read(&host, 5000, 6000, Aggregation::None), (5000, 5000, "[]".to_owned()), "after");
@@ -189,13 +199,18 @@ mod tests {
         let average = read(&host, 60, 120, Aggregation::Avg);
         assert_eq!((average.0, average.1), (60, 120));
         assert_eq!(average.2, format!("[{}]", 122.0 * (1.0 / 3.0)));
-        assert_eq!(piece(&host.0, &host.1, T0, T0 + 60, Front::Cut, Aggregation::None), Err(ReadError::Aggregation));
+        assert_eq!(
+            piece(&host.0, &host.1, T0, T0 + 60, Front::Cut, Aggregation::None),
+            Err(ReadError::Aggregation)
+        );
     }
 
     #[test]
     fn a_kept_front_lies_on_the_grid_of_the_request() {
         let host = host(&[(100, &[1.0, 2.0])]);
-        let read = |from| piece(&host.0, &host.1, T0 + from, T0 + 600, Front::Keep, Aggregation::None).unwrap().unwrap();
+        let read = |from| {
+            piece(&host.0, &host.1, T0 + from, T0 + 600, Front::Keep, Aggregation::None).unwrap().unwrap()
+        };
         let piece = read(-25);
         assert_eq!((piece.from - T0, format!("{:?}", piece.values).as_str()), (-25, "[NaN, NaN, 1.0, 2.0]"));
         assert_eq!(format!("{:?}", read(-15).values), "[NaN, NaN, 1.0, 2.0]", "105 is nearest to 100");

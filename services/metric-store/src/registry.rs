@@ -40,7 +40,10 @@ impl Registry {
             let own = cluster.metric_config.iter();
             let subs = cluster.sub_clusters.iter().flat_map(|sub| &sub.metric_config);
             for metric in own.chain(subs) {
-                let rule = Rule { interval: metric.timestep.clamp(1, INTERVAL_MAX), aggregation: metric.aggregation };
+                let rule = Rule {
+                    interval: metric.timestep.clamp(1, INTERVAL_MAX),
+                    aggregation: metric.aggregation,
+                };
                 merge(&mut rules, &metric.name, rule);
                 merge(&mut registry.any, &metric.name, rule);
             }

@@ -85,7 +85,8 @@ impl Shard {
             return found;
         }
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
-        let cluster: Arc<str> = hosts.get_key_value(cluster).map_or_else(|| cluster.into(), |(name, _)| Arc::clone(name));
+        let cluster: Arc<str> =
+            hosts.get_key_value(cluster).map_or_else(|| cluster.into(), |(name, _)| Arc::clone(name));
         let name: Arc<str> = host.into();
         let of_cluster = hosts.entry(Arc::clone(&cluster)).or_default();
         let new = of_cluster.entry(Arc::clone(&name)).or_insert_with(|| {

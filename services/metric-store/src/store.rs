@@ -160,7 +160,9 @@ impl Store {
     /// The host of that name, made if there is none; `None` if there is none and memory is at its cap.
     pub(crate) fn host_or_new(&self, cluster: &str, host: &str) -> Option<Arc<Host>> {
         let shard = self.shards.get(crate::shard::shard_of(cluster, host) as usize)?;
-        shard.host(cluster, host).or_else(|| self.takes_new_series().then(|| shard.host_or_new(cluster, host)))
+        shard
+            .host(cluster, host)
+            .or_else(|| self.takes_new_series().then(|| shard.host_or_new(cluster, host)))
     }
 
     /// The hosts of a cluster that hold samples, by name.

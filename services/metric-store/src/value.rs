@@ -121,7 +121,18 @@ mod tests {
 
     #[test]
     fn integers_and_short_decimals_stay_exact() {
-        for value in [0.0, 1.0, -7.0, 0.1, 99.99, -0.0001, 12_345.678_9, 61_440_000_000.0, 9_007_199_254_740_992.0, 0.3] {
+        for value in [
+            0.0,
+            1.0,
+            -7.0,
+            0.1,
+            99.99,
+            -0.0001,
+            12_345.678_9,
+            61_440_000_000.0,
+            9_007_199_254_740_992.0,
+            0.3,
+        ] {
             assert_eq!(settle(value).to_bits(), value.to_bits(), "{value}");
         }
         assert_eq!(settle(-0.0).to_bits(), 0.0_f64.to_bits());

@@ -91,7 +91,8 @@ pub(crate) fn crc(parts: [&[u8]; 2]) -> u32 {
 
 /// Makes a frame of everything behind `start`, where [`FRAME_HEADER`] bytes were left free for it.
 pub(crate) fn close_frame(out: &mut [u8], start: usize) {
-    let Some((header, payload)) = out.get_mut(start..).and_then(|frame| frame.split_at_mut_checked(FRAME_HEADER))
+    let Some((header, payload)) =
+        out.get_mut(start..).and_then(|frame| frame.split_at_mut_checked(FRAME_HEADER))
     else {
         return;
     };

@@ -54,7 +54,8 @@ impl Lane {
 
     /// Bytes of blocks and their list.
     pub(super) fn sealed_bytes(&self) -> usize {
-        self.sealed.capacity() * size_of::<Sealed>() + self.sealed.iter().map(|block| block.bytes.len()).sum::<usize>()
+        self.sealed.capacity() * size_of::<Sealed>()
+            + self.sealed.iter().map(|block| block.bytes.len()).sum::<usize>()
     }
 
     /// The blocks of numbers `from..=to`.
@@ -134,14 +135,20 @@ impl Lane {
 
     /// Finds first and last sample anew, given those of the open rows and the first slot of each block. An empty lane forgets its
     /// phase: the next sample begins a new series.
-    pub(super) fn measure(&mut self, first_row: Option<i64>, last_row: Option<i64>, first_slot: impl Fn(i64) -> i64) {
+    pub(super) fn measure(
+        &mut self,
+        first_row: Option<i64>,
+        last_row: Option<i64>,
+        first_slot: impl Fn(i64) -> i64,
+    ) {
         let edge = |block: Option<&Sealed>, offset: fn(u128) -> u32| {
             let block = block?;
             let presence = block::presence(&block.bytes)?;
             Some(first_slot(block.number) + i64::from(offset(presence)))
         };
         let first_sealed = edge(self.sealed.first(), u128::trailing_zeros);
-        let last_sealed = edge(self.sealed.last(), |presence| 127_u32.saturating_sub(presence.leading_zeros()));
+        let last_sealed =
+            edge(self.sealed.last(), |presence| 127_u32.saturating_sub(presence.leading_zeros()));
         self.first = first_row.into_iter().chain(first_sealed).min().unwrap_or(i64::MAX);
         self.last = last_row.into_iter().chain(last_sealed).max().unwrap_or(i64::MIN);
         if self.first > self.last {

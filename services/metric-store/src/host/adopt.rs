@@ -28,10 +28,8 @@ impl HostData {
             let Some(grid) = self.grids.get_mut(grid_number) else { continue };
             let interval = grid.interval();
             let stored = loaded.grids.iter().position(|grid| grid.interval() == interval);
-            let source = stored.map_or_else(
-                || Grid::new(interval, self.stagger),
-                |stored| loaded.grids.swap_remove(stored),
-            );
+            let source = stored
+                .map_or_else(|| Grid::new(interval, self.stagger), |stored| loaded.grids.swap_remove(stored));
             *grid = source.reordered(&order);
         }
     }
@@ -46,7 +44,8 @@ impl HostData {
             let lane = column.lane as usize;
             order.resize(order.len().max(lane + 1), None);
             if let Some(slot) = order.get_mut(lane) {
-                *slot = origin.and_then(|number| loaded.columns.get(number as usize)).map(|column| column.lane);
+                *slot =
+                    origin.and_then(|number| loaded.columns.get(number as usize)).map(|column| column.lane);
             }
         }
         order
@@ -82,9 +81,17 @@ mod tests {
             }
         }
         let mut live = HostData::new(3);
-        let before = [live.column(keys[3]), live.column(key(9, 60, "")), live.column(keys[1]), live.column(key(1, 30, ""))];
+        let before = [
+            live.column(keys[3]),
+            live.column(key(9, 60, "")),
+            live.column(keys[1]),
+            live.column(key(1, 30, "")),
+        ];
         live.adopt(loaded);
-        assert_eq!(before.map(|column| live.key(column).unwrap()), [keys[3], key(9, 60, ""), keys[1], key(1, 30, "")]);
+        assert_eq!(
+            before.map(|column| live.key(column).unwrap()),
+            [keys[3], key(9, 60, ""), keys[1], key(1, 30, "")]
+        );
         assert_eq!(values(&live, keys[3]), [30.0, 31.0, 32.0]);
         assert_eq!(values(&live, keys[1]), [10.0, 11.0, 12.0]);
         assert_eq!(values(&live, keys[2]), [20.0, 21.0, 22.0]);

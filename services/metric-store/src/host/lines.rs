@@ -76,7 +76,12 @@ impl LineCache {
     /// The line expected after `last`, if `text` begins with it: its number, its length and its meaning. Tries the line that followed
     /// last time, the one after that (a sample is missing), and `last` again (a late sample comes first).
     #[inline]
-    pub(crate) fn expected(&self, last: LineId, text: &[u8], default_fits: bool) -> Option<(LineId, usize, Meaning)> {
+    pub(crate) fn expected(
+        &self,
+        last: LineId,
+        text: &[u8],
+        default_fits: bool,
+    ) -> Option<(LineId, usize, Meaning)> {
         let first = self.lines.get(last as usize)?.next;
         if let Some(found) = self.matches(first, text, default_fits) {
             return Some(found);
@@ -95,7 +100,12 @@ impl LineCache {
     }
 
     /// The line with exactly these metric and tags; notes that it follows `last`.
-    pub(crate) fn find(&mut self, last: Option<LineId>, head: &[u8], default_fits: bool) -> Option<(LineId, Meaning)> {
+    pub(crate) fn find(
+        &mut self,
+        last: Option<LineId>,
+        head: &[u8],
+        default_fits: bool,
+    ) -> Option<(LineId, Meaning)> {
         let id = *self.by_hash.get(&self.hasher.hash_one(head))?;
         let line = *self.lines.get(id as usize)?;
         let known = self.text.get(line.start as usize..(line.start + line.length) as usize)?;
@@ -157,7 +167,11 @@ mod tests {
     fn the_usual_order_needs_no_lookup() {
         let cache = cache(&[b"a", b"b", b"c", b"d"]);
         assert_eq!(cache.expected(0, b"b value=1", true), Some((1, 1, Meaning::Column(1))));
-        assert_eq!(cache.expected(0, b"c value=1", true), Some((2, 1, Meaning::Column(2))), "one line is missing");
+        assert_eq!(
+            cache.expected(0, b"c value=1", true),
+            Some((2, 1, Meaning::Column(2))),
+            "one line is missing"
+        );
         assert_eq!(cache.expected(1, b"b value=1", true), Some((1, 1, Meaning::Column(1))), "the same again");
         assert_eq!(cache.expected(0, b"bb value=1", true), None, "only a whole head counts");
         assert_eq!(cache.expected(0, b"d value=1", true), None);

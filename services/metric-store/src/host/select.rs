@@ -66,7 +66,8 @@ mod tests {
 
     fn names(data: &HostData, component: &str, sub_component: &str) -> Vec<String> {
         let columns = data.select(METRIC, component, sub_component);
-        let key = |column| data.key(column).map(|key| format!("{}/{}", key.component, key.sub_component)).unwrap();
+        let key =
+            |column| data.key(column).map(|key| format!("{}/{}", key.component, key.sub_component)).unwrap();
         columns.into_iter().map(key).collect()
     }
 
@@ -80,7 +81,8 @@ mod tests {
 
     #[test]
     fn else_the_nearest_below_in_the_order_of_names() {
-        let data = host(&[("socket1", "b"), ("socket10", ""), ("socket1", "a"), ("socket0", "x"), ("socket0", "")]);
+        let data =
+            host(&[("socket1", "b"), ("socket10", ""), ("socket1", "a"), ("socket0", "x"), ("socket0", "")]);
         assert_eq!(names(&data, "", ""), ["socket0/", "socket1/a", "socket1/b", "socket10/"]);
         assert_eq!(names(&data, "socket1", ""), ["socket1/a", "socket1/b"]);
         assert_eq!(names(&data, "socket1", "b"), ["socket1/b"]);

@@ -28,7 +28,10 @@ fn a_bad_line_costs_itself_only() {
          nope what ever\nload,cluster=c,host=../h value=1 T\nload,host=i value=2 T",
     );
     assert_eq!(samples, 2);
-    assert_eq!(refused, [(Reason::Syntax, 1), (Reason::ValueType, 2), (Reason::UnknownMetric, 1), (Reason::BadName, 1)]);
+    assert_eq!(
+        refused,
+        [(Reason::Syntax, 1), (Reason::ValueType, 2), (Reason::UnknownMetric, 1), (Reason::BadName, 1)]
+    );
     assert_eq!(error.as_deref(), Some("at line 2:22: want '=' after field key \"broken\", found '\\n'"));
     assert_eq!(dump(&store), "c/h// load 0=1.0\nc/i// load 0=2.0");
 }
@@ -68,9 +71,13 @@ fn the_same_batch_again_takes_the_remembered_way() {
         for host in ["h1", "h2"] {
             for thread in 0..8 {
                 let value = value + thread;
-                text += &format!("flops,cluster=c,hostname={host},type=hwthread,type-id={thread} value={value} {time}\n");
+                text += &format!(
+                    "flops,cluster=c,hostname={host},type=hwthread,type-id={thread} value={value} {time}\n"
+                );
             }
-            text += &format!("unknown,cluster=c,hostname={host} value=1 {time}\nload,hostname={host} value={value} {time}\n");
+            text += &format!(
+                "unknown,cluster=c,hostname={host} value=1 {time}\nload,hostname={host} value={value} {time}\n"
+            );
         }
         text
     };
@@ -91,7 +98,9 @@ fn a_line_without_cluster_is_remembered_for_its_default_only() {
     let (_directory, store) = store();
     for (default, value) in [("a", 1), ("b", 2), ("a", 3)] {
         let mut ingest = Ingest::new(&store, default).unwrap();
-        ingest.push(format!("load,host=h value={value} {NOW}\nflops,host=h value={value} {NOW}\n").as_bytes()).unwrap();
+        ingest
+            .push(format!("load,host=h value={value} {NOW}\nflops,host=h value={value} {NOW}\n").as_bytes())
+            .unwrap();
         ingest.finish().unwrap();
     }
     assert_eq!(dump(&store), "a/h// flops 0=3.0\na/h// load 0=3.0\nb/h// flops 0=2.0\nb/h// load 0=2.0");
@@ -144,11 +153,13 @@ fn at_the_memory_cap_known_series_go_on_and_new_ones_are_refused() {
     let mut options = options(directory.path());
     options.memory_cap = 20_000;
     let store = open(options);
-    let all: String = (0..500).map(|thread| format!("flops,host=h,type=hwthread,type-id={thread} value=1 T\n")).collect();
+    let all: String =
+        (0..500).map(|thread| format!("flops,host=h,type=hwthread,type-id={thread} value=1 T\n")).collect();
     let text = all.replace('T', &NOW.to_string());
     write(&store, &text).unwrap();
     assert!(store.bytes() > 20_000, "the first batch was staged before anything was counted");
-    let error = write(&store, format!("flops,host=h value=1 {NOW}\nload,host=new value=1 {NOW}\n{text}")).unwrap_err();
+    let error = write(&store, format!("flops,host=h value=1 {NOW}\nload,host=new value=1 {NOW}\n{text}"))
+        .unwrap_err();
     assert!(matches!(error, Error::MemoryCap { refused: 2 }), "{error}");
     let later = text.replace(&NOW.to_string(), &(NOW + 60).to_string());
     assert_eq!(write(&store, later).unwrap().samples, 500);
@@ -166,15 +177,24 @@ fn line() -> impl Strategy<Value = String> {
         Just(",host=a/b"),
         Just(""),
     ];
-    let value = prop_oneof![Just("value=1.5"), Just("value=7i"), Just("value=\"a\nb\""), Just("value="), Just("x=1"), Just("value=1,value=2")];
+    let value = prop_oneof![
+        Just("value=1.5"),
+        Just("value=7i"),
+        Just("value=\"a\nb\""),
+        Just("value="),
+        Just("x=1"),
+        Just("value=1,value=2")
+    ];
     let time = (0_i64..40).prop_map(|step| match step {
         0 => String::new(),
         1 => "soon".to_owned(),
         2 => "1".to_owned(),
         step => (NOW - step * 20).to_string(),
     });
-    let end = prop_oneof![8 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\n\n# note\n"), 1 => Just(" extra\n")];
-    (metric, tags, value, time, end).prop_map(|(metric, tags, value, time, end)| format!("{metric}{tags} {value} {time}{end}"))
+    let end =
+        prop_oneof![8 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\n\n# note\n"), 1 => Just(" extra\n")];
+    (metric, tags, value, time, end)
+        .prop_map(|(metric, tags, value, time, end)| format!("{metric}{tags} {value} {time}{end}"))
 }
 
 proptest! {

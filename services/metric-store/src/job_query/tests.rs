@@ -15,11 +15,17 @@ fn store() -> (tempfile::TempDir, Arc<Store>) {
         for minute in 0..10_i64 {
             let time = NOW - 600 + minute * 60;
             for thread in 0..4 {
-                text += &format!("flops,cluster=fritz,host={host},type=hwthread,type-id={thread} value={} {time}\n", 10 * thread + minute);
+                text += &format!(
+                    "flops,cluster=fritz,host={host},type=hwthread,type-id={thread} value={} {time}\n",
+                    10 * thread + minute
+                );
             }
-            text += &format!("power,cluster=fritz,host={host},type=socket,type-id=1 value={minute}.5 {time}\n");
+            text +=
+                &format!("power,cluster=fritz,host={host},type=socket,type-id=1 value={minute}.5 {time}\n");
             text += &format!("load,cluster=fritz,host={host} value={minute} {time}\n");
-            text += &format!("acc,cluster=fritz,host={host},type=accelerator,type-id={ACCELERATOR} value=50 {time}\n");
+            text += &format!(
+                "acc,cluster=fritz,host={host},type=accelerator,type-id={ACCELERATOR} value=50 {time}\n"
+            );
         }
     }
     write(&store, text).unwrap();
@@ -28,7 +34,11 @@ fn store() -> (tempfile::TempDir, Arc<Store>) {
 
 fn query() -> JobQuery {
     let whole = Resource::node("f0101");
-    let half = Resource { hwthreads: vec![2, 3], accelerators: vec![ACCELERATOR.to_owned()], ..Resource::node("f0102") };
+    let half = Resource {
+        hwthreads: vec![2, 3],
+        accelerators: vec![ACCELERATOR.to_owned()],
+        ..Resource::node("f0102")
+    };
     JobQuery {
         cluster: "fritz".to_owned(),
         sub_cluster: "main".to_owned(),
@@ -53,7 +63,8 @@ fn ask(store: &Store, query: JobQuery) -> Vec<String> {
             }
             JobPart::Series(series) => {
                 let id = series.id.as_deref().unwrap_or("-");
-                let first: Vec<String> = series.values.iter().take(3).map(|value| format!("{value}")).collect();
+                let first: Vec<String> =
+                    series.values.iter().take(3).map(|value| format!("{value}")).collect();
                 let (avg, min, max) = series.statistics;
                 let JobSeries { metric, scope, host, points, .. } = &series;
                 format!("{metric} {scope} {host} {id} [{}] {points} {avg} {min} {max}", first.join(" "))
@@ -89,7 +100,8 @@ fn coarser_scopes_are_aggregated_and_finer_ones_are_the_native() {
     let (_directory, store) = store();
     let mut query = query();
     query.metrics = vec!["flops".to_owned(), "power".to_owned()];
-    query.scopes = vec![MetricScope::Socket, MetricScope::Node, MetricScope::HwThread, MetricScope::Accelerator];
+    query.scopes =
+        vec![MetricScope::Socket, MetricScope::Node, MetricScope::HwThread, MetricScope::Accelerator];
     query.resources.truncate(1);
     let lines = ask(&store, query);
     let wanted = [

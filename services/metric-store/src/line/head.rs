@@ -31,9 +31,8 @@ impl Tags<'_> {
         match self.kind.as_deref() {
             Some("node") => String::new(),
             None if self.id.is_none() => String::new(),
-            _ => {
-                [self.sub_kind.as_deref().unwrap_or_default(), self.sub_id.as_deref().unwrap_or_default()].concat()
-            }
+            _ => [self.sub_kind.as_deref().unwrap_or_default(), self.sub_id.as_deref().unwrap_or_default()]
+                .concat(),
         }
     }
 }
@@ -143,7 +142,12 @@ fn token_end(text: &[u8], mut at: usize, more: &[u8]) -> usize {
 }
 
 /// The text of a name, with the escapes of `escapable` bytes resolved.
-fn token<'a>(text: &'a [u8], at: usize, stop: usize, escapable: &[u8]) -> Result<Cow<'a, str>, LineError<'a>> {
+fn token<'a>(
+    text: &'a [u8],
+    at: usize,
+    stop: usize,
+    escapable: &[u8],
+) -> Result<Cow<'a, str>, LineError<'a>> {
     let raw = text.get(at..stop).unwrap_or_default();
     let plain = std::str::from_utf8(raw).map_err(|_| LineError { at, wrong: Wrong::Utf8(raw) })?;
     if memchr::memchr(b'\\', raw).is_none() {
@@ -180,7 +184,9 @@ mod tests {
 
     #[test]
     fn names_are_composed_regardless_of_tag_order() {
-        let (metric, tags) = parse("mem_bw,stype-id=eth0,type-id=1,unit=B/s,stype=device,type=socket,host=h,cluster=c value=1");
+        let (metric, tags) = parse(
+            "mem_bw,stype-id=eth0,type-id=1,unit=B/s,stype=device,type=socket,host=h,cluster=c value=1",
+        );
         assert_eq!(metric, "mem_bw");
         assert_eq!((tags.cluster.as_deref(), tags.host.as_deref()), (Some("c"), Some("h")));
         assert_eq!((tags.component().as_str(), tags.sub_component().as_str()), ("socket1", "deviceeth0"));
@@ -199,7 +205,10 @@ mod tests {
             assert_eq!((tags.component().as_str(), tags.sub_component().as_str()), ("", ""), "{line}");
         }
         assert_eq!(parse("m,host=h,type-id=7 value=1").1.component(), "7");
-        assert_eq!(parse("m,host=h,type=accelerator,type-id=00000000:49:00.0 value=1").1.component(), "accelerator00000000:49:00.0");
+        assert_eq!(
+            parse("m,host=h,type=accelerator,type-id=00000000:49:00.0 value=1").1.component(),
+            "accelerator00000000:49:00.0"
+        );
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub(crate) fn plain(text: &[u8], at: usize, last: &mut LastTime) -> Option<Tail>
 
 /// Any tail, from the space behind the tags on; an error comes with the offset where the next line begins.
 pub(crate) fn full(text: &[u8], at: usize) -> Result<Tail, (LineError<'_>, usize)> {
-    let found = fields(text, at).and_then(|(value, at)| time(text, at).map(|(time, next)| (value, time, next)));
+    let found =
+        fields(text, at).and_then(|(value, at)| time(text, at).map(|(time, next)| (value, time, next)));
     match found {
         Ok((Ok(value), time, next)) => Ok(Tail { value, time, next }),
         Ok((Err(error), _, next)) => Err((error, next)),
@@ -143,7 +144,9 @@ fn field_value<'a>(text: &'a [u8], at: usize, key: &'a [u8]) -> Result<FieldValu
 fn is_bool(token: &[u8]) -> bool {
     matches!(token, b"t" | b"T" | b"f" | b"F") || {
         let (first, rest) = token.split_at_checked(1).unwrap_or_default();
-        let same_case = |word: &[u8], upper: &[u8]| rest == word || (first == first.to_ascii_uppercase() && rest == upper);
+        let same_case = |word: &[u8], upper: &[u8]| {
+            rest == word || (first == first.to_ascii_uppercase() && rest == upper)
+        };
         (first.eq_ignore_ascii_case(b"t") && same_case(b"rue", b"RUE"))
             || (first.eq_ignore_ascii_case(b"f") && same_case(b"alse", b"ALSE"))
     }
@@ -287,7 +290,10 @@ mod tests {
         for (text, error) in [
             (" value=\n", "7: missing field value for field \"value\""),
             (" value=x 60\n", "7: value for field \"value\" (\"x\") has unrecognized type"),
-            (" value=1.2.3 60\n", "7: cannot parse value for field key \"value\": invalid float value syntax"),
+            (
+                " value=1.2.3 60\n",
+                "7: cannot parse value for field key \"value\": invalid float value syntax",
+            ),
             (" value=1, 60\n", "9: invalid character ' ' found at start of field key"),
             (" 60\n", "3: want '=' after field key \"60\", found '\\n'"),
             (" val=1.5 60\n", "1: unknown field: 'val'"),

@@ -231,12 +231,16 @@ mod tests {
 
     fn sample() -> impl Strategy<Value = Sample> {
         let value = prop_oneof![
-            (-1_000_000_i64..1_000_000, 0_u8..=4).prop_map(|(mantissa, decimals)| value::from_decimal(mantissa, decimals)),
+            (-1_000_000_i64..1_000_000, 0_u8..=4)
+                .prop_map(|(mantissa, decimals)| value::from_decimal(mantissa, decimals)),
             any::<f64>().prop_filter("finite", |value| value.is_finite()),
             (0_i64..1 << 53).prop_map(|integer| integer as f64),
         ];
-        (0_u32..20, 1_700_000_000_i64..1_700_000_200, value)
-            .prop_map(|(column, time, value)| Sample { column, time, value: value::settle(value) })
+        (0_u32..20, 1_700_000_000_i64..1_700_000_200, value).prop_map(|(column, time, value)| Sample {
+            column,
+            time,
+            value: value::settle(value),
+        })
     }
 
     proptest! {

@@ -46,7 +46,12 @@ pub(crate) fn check_header(input: &mut impl Read, shard: u32, number: u64) -> io
 }
 
 /// As [`check_header`], for a file with that magic.
-pub(crate) fn check_header_of(magic: [u8; 8], input: &mut impl Read, shard: u32, number: u64) -> io::Result<bool> {
+pub(crate) fn check_header_of(
+    magic: [u8; 8],
+    input: &mut impl Read,
+    shard: u32,
+    number: u64,
+) -> io::Result<bool> {
     let mut found = [0; HEADER_BYTES];
     Ok(wire::read_up_to(input, &mut found)? == HEADER_BYTES && found == header_of(magic, shard, number))
 }
@@ -88,7 +93,13 @@ mod tests {
     #[test]
     fn only_own_names_are_listed() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["log-0000000002.ccl", "log-0000000001.ccl", "checkpoint-0000000007.ccs", ".x.cc-tmp", "log-x.ccl"] {
+        for name in [
+            "log-0000000002.ccl",
+            "log-0000000001.ccl",
+            "checkpoint-0000000007.ccs",
+            ".x.cc-tmp",
+            "log-x.ccl",
+        ] {
             std::fs::write(directory.path().join(name), "").unwrap();
         }
         let listing = list(directory.path()).unwrap();

@@ -97,7 +97,9 @@ impl Answer {
         self.begin_result();
         self.out.extend_from_slice(b"\"error\":");
         self.text(text);
-        self.out.extend_from_slice(b",\"from\":0,\"to\":0,\"resolution\":0,\"avg\":0.00,\"min\":0.00,\"max\":0.00}");
+        self.out.extend_from_slice(
+            b",\"from\":0,\"to\":0,\"resolution\":0,\"avg\":0.00,\"min\":0.00,\"max\":0.00}",
+        );
     }
 
     /// A result with data, `padding` points without data in front of it.

@@ -136,7 +136,11 @@ fn set<T>(target: &mut T, value: Option<T>) {
 }
 
 /// Calls `take` with each key, in lower case, and its value. `null` has no keys.
-fn each_key(value: &Value, what: &str, mut take: impl FnMut(&str, &Value) -> Result<(), String>) -> Result<(), String> {
+fn each_key(
+    value: &Value,
+    what: &str,
+    mut take: impl FnMut(&str, &Value) -> Result<(), String>,
+) -> Result<(), String> {
     match value {
         Value::Null => Ok(()),
         Value::Object(entries) => {
@@ -191,7 +195,11 @@ fn strings(value: &Value, key: &str) -> Result<Option<Vec<String>>, String> {
     list(value, key, |element| Ok(string(element, key)?.unwrap_or_default()))
 }
 
-fn list<T>(value: &Value, key: &str, read: impl Fn(&Value) -> Result<T, String>) -> Result<Option<Vec<T>>, String> {
+fn list<T>(
+    value: &Value,
+    key: &str,
+    read: impl Fn(&Value) -> Result<T, String>,
+) -> Result<Option<Vec<T>>, String> {
     match value {
         Value::Null => Ok(None),
         Value::Array(elements) => elements.iter().map(read).collect::<Result<_, _>>().map(Some),
@@ -212,7 +220,9 @@ mod tests {
 
     #[test]
     fn keys_match_in_any_case() {
-        let request = Request::parse(br#"{"Cluster":"c","FROM":5,"Queries":[{"Metric":"m","HOST":"h","Scale-By":2}]}"#).unwrap();
+        let request =
+            Request::parse(br#"{"Cluster":"c","FROM":5,"Queries":[{"Metric":"m","HOST":"h","Scale-By":2}]}"#)
+                .unwrap();
         assert_eq!((request.cluster.as_str(), request.from), ("c", 5));
         let query = Query { metric: "m".to_owned(), host: "h".to_owned(), scale: 2.0, ..Query::default() };
         assert_eq!(request.queries, [query]);
@@ -224,10 +234,16 @@ mod tests {
             ("", "the request has no body: a JSON object is expected"),
             ("[]", "request: expected an object, found a list"),
             ("{\"from\":1.5}", "from: expected an integer of 64 bits, found a number of another kind"),
-            ("{\"from\":99999999999999999999}", "from: expected an integer of 64 bits, found a number of another kind"),
+            (
+                "{\"from\":99999999999999999999}",
+                "from: expected an integer of 64 bits, found a number of another kind",
+            ),
             ("{\"queries\":{}}", "queries: expected a list, found an object"),
             ("{\"queries\":[\"a\"]}", "queries: expected an object, found a text"),
-            ("{\"queries\":[{\"type-ids\":[0]}]}", "type-ids: expected a text, found a number of another kind"),
+            (
+                "{\"queries\":[{\"type-ids\":[0]}]}",
+                "type-ids: expected a text, found a number of another kind",
+            ),
             ("{\"queries\":[{\"scale-by\":\"2\"}]}", "scale-by: expected a number, found a text"),
             ("{\"with-data\":1}", "with-data: expected true or false, found a number of another kind"),
         ] {
@@ -247,7 +263,12 @@ mod tests {
             ..Query::default()
         };
         let pair = |component: &str, part: &str| (component.to_owned(), part.to_owned());
-        let all = [pair("socket0", "devicea"), pair("socket0", "deviceb"), pair("socket1", "devicea"), pair("socket1", "deviceb")];
+        let all = [
+            pair("socket0", "devicea"),
+            pair("socket0", "deviceb"),
+            pair("socket1", "devicea"),
+            pair("socket1", "deviceb"),
+        ];
         assert_eq!(query.selectors(), all);
         let node = Query { sub_kind: Some("device".to_owned()), ..Query::default() };
         assert_eq!(node.selectors(), [pair("", "")], "a part without a component is ignored");

@@ -29,11 +29,26 @@ const CLEAN_EVERY: (Duration, Duration) = (Duration::from_secs(5), Duration::fro
 pub fn start(store: &Arc<Store>, tasks: &Tasks, readiness: &Readiness) {
     let (loader, ready) = (Arc::clone(store), readiness.clone());
     ready.not_ready("loading samples");
-    tasks.spawn("metric-store-load", OnError::Log, OnShutdown::Abort, async move { load(loader, ready).await });
+    tasks.spawn(
+        "metric-store-load",
+        OnError::Log,
+        OnShutdown::Abort,
+        async move { load(loader, ready).await },
+    );
     let syncer = Arc::clone(store);
-    tasks.spawn("metric-store-sync", OnError::StopProcess, OnShutdown::Abort, async move { sync(syncer).await });
+    tasks.spawn(
+        "metric-store-sync",
+        OnError::StopProcess,
+        OnShutdown::Abort,
+        async move { sync(syncer).await },
+    );
     let keeper = Arc::clone(store);
-    tasks.spawn("metric-store-keep", OnError::StopProcess, OnShutdown::Abort, async move { keep(keeper).await });
+    tasks.spawn(
+        "metric-store-keep",
+        OnError::StopProcess,
+        OnShutdown::Abort,
+        async move { keep(keeper).await },
+    );
     let last = Arc::clone(store);
     tasks.at(Stage::Flush).on_shutdown("metric-store-sync", async move {
         let _finished = tokio::task::spawn_blocking(move || last.sync_logs()).await;
@@ -84,8 +99,9 @@ async fn keep(store: Arc<Store>) {
     let mut cleaned = Instant::now();
     // Shards take turns, so that their checkpoints do not fall together.
     let stagger = store.options.checkpoint_interval / crate::shard::SHARDS;
-    let mut made: Vec<Instant> =
-        (0..crate::shard::SHARDS).map(|number| Instant::now() - (stagger * number).min(store.options.checkpoint_interval)).collect();
+    let mut made: Vec<Instant> = (0..crate::shard::SHARDS)
+        .map(|number| Instant::now() - (stagger * number).min(store.options.checkpoint_interval))
+        .collect();
     loop {
         tick.tick().await;
         let now = Instant::now();
@@ -142,7 +158,12 @@ impl Store {
         match shard.checkpoint(&self.names) {
             Ok(report) => {
                 self.counters.checkpoint(&report);
-                tracing::debug!(shard = number, hosts = report.hosts, size_bytes = report.bytes, "checkpoint written");
+                tracing::debug!(
+                    shard = number,
+                    hosts = report.hosts,
+                    size_bytes = report.bytes,
+                    "checkpoint written"
+                );
             }
             Err(error) => {
                 self.counters.checkpoint_failure();

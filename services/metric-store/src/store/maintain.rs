@@ -34,9 +34,8 @@ impl Store {
         let now = self.clock().unix();
         if let Some(kept) = self.kept(now) {
             let pins = Arc::clone(&self.pins.read().unwrap_or_else(PoisonError::into_inner));
-            cleaned.expired = self.evict(|host| {
-                pins.from(&host.cluster, &host.host).map_or(kept, |pinned| pinned.min(kept))
-            });
+            cleaned.expired = self
+                .evict(|host| pins.from(&host.cluster, &host.host).map_or(kept, |pinned| pinned.min(kept)));
         }
         if self.options.memory_cap > 0 && self.bytes() > self.options.memory_cap {
             cleaned.pressed = self.relieve(now);
@@ -52,7 +51,8 @@ impl Store {
 
     /// Samples from here on stay on every host; `None`: all stay.
     fn kept(&self, now: i64) -> Option<i64> {
-        let retention = i64::try_from(self.options.retention.as_secs()).ok().filter(|seconds| *seconds > 0)?;
+        let retention =
+            i64::try_from(self.options.retention.as_secs()).ok().filter(|seconds| *seconds > 0)?;
         let word = self.pins.read().unwrap_or_else(PoisonError::into_inner).fresh;
         let factor = if self.options.pinning == Pinning::Expected && !word { 2 } else { 1 };
         Some(now.saturating_sub(retention.saturating_mul(factor)))

@@ -9,8 +9,8 @@ use cc_runtime::files;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::pins::{Pin, Pins};
 use super::Store;
+use super::pins::{Pin, Pins};
 use crate::error::Error;
 use crate::registry::{Registry, Rule};
 
@@ -30,7 +30,10 @@ impl Store {
     ///
     /// # Errors
     /// The state file cannot be written; the registry holds in memory all the same.
-    pub fn configure<'a>(&self, clusters: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Vec<String>, Error> {
+    pub fn configure<'a>(
+        &self,
+        clusters: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Vec<String>, Error> {
         let mut problems = Vec::new();
         let (mut parsed, mut kept) = (Vec::new(), Vec::new());
         for (name, json) in clusters {
@@ -84,9 +87,9 @@ fn parse(name: &str, json: &[u8], problems: &mut Vec<String>) -> Option<(Cluster
 pub(super) fn read_registry(directory: &Path) -> Result<Registry, Error> {
     let Some(files) = read::<Vec<ClusterFile>>(directory, REGISTRY)? else { return Ok(Registry::default()) };
     let mut ignored = Vec::new();
-    let clusters = files
-        .into_iter()
-        .filter_map(|kept| parse(&kept.name, kept.file.get().as_bytes(), &mut ignored).map(|(cluster, _)| cluster));
+    let clusters = files.into_iter().filter_map(|kept| {
+        parse(&kept.name, kept.file.get().as_bytes(), &mut ignored).map(|(cluster, _)| cluster)
+    });
     Ok(Registry::of_clusters(clusters, 1))
 }
 

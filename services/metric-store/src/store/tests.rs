@@ -13,7 +13,9 @@ use crate::testing::{NOW, clock, dump, metrics, open, open_on, options, write};
 
 fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for shard in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    for shard in
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
         found.extend(std::fs::read_dir(shard).unwrap().map(|entry| entry.unwrap().path()));
     }
     found.sort();
@@ -190,7 +192,8 @@ fn a_full_disk_refuses_samples_and_loses_none() {
     // Room for a part of the record, or of the header of a new segment.
     for room in 0..18 {
         faults.room.store(room, Ordering::SeqCst);
-        let error = write(&store, format!("load,host=h value=9 {}\nflops,host=h value=1 {NOW}\n", NOW - 60)).unwrap_err();
+        let error = write(&store, format!("load,host=h value=9 {}\nflops,host=h value=1 {NOW}\n", NOW - 60))
+            .unwrap_err();
         assert!(matches!(error, Error::Log { .. }), "room {room}: {error}");
         assert_eq!(dump(&store), wanted, "reads go on");
         if room % 3 == 0 {
@@ -240,7 +243,8 @@ fn samples_are_taken_while_history_loads_and_queries_wait_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let options = options(directory.path());
     let store = open(options.clone());
-    write(&store, format!("load,host=h value=1 {}\nflops,host=h value=1 {}\n", NOW - 120, NOW - 120)).unwrap();
+    write(&store, format!("load,host=h value=1 {}\nflops,host=h value=1 {}\n", NOW - 120, NOW - 120))
+        .unwrap();
     store.checkpoint_all();
     write(&store, format!("load,host=h value=2 {}\n", NOW - 60)).unwrap();
     drop(store);
@@ -248,10 +252,15 @@ fn samples_are_taken_while_history_loads_and_queries_wait_for_it() {
     store.configure_metrics(metrics());
     let mut needed = Needed::default();
     needed.add("c", "h");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let wait = |store: &Store| runtime.block_on(store.wait_loaded(needed, Duration::from_secs(3)));
     // another order of series than before, and a new one
-    write(&store, format!("tick,host=h value=7 {NOW}\nload,host=h value=3 {NOW}\nload,host=h value=4 {}\n", NOW - 60)).unwrap();
+    write(
+        &store,
+        format!("tick,host=h value=7 {NOW}\nload,host=h value=3 {NOW}\nload,host=h value=4 {}\n", NOW - 60),
+    )
+    .unwrap();
     assert!(matches!(wait(&store), Err(Error::Loading)));
     let early = Ingest::new(&store, "c").unwrap();
     let mut staged = early;
@@ -278,13 +287,20 @@ fn writers_and_checkpoints_at_the_same_time_lose_nothing() {
             scope.spawn(move || {
                 for step in 0..150_i64 {
                     let time = NOW - 9_000 + step * 60;
-                    let lines: String = (0..6).map(|host| format!("load,host=w{writer}h{host} value={step} {time}\n")).collect();
+                    let lines: String = (0..6)
+                        .map(|host| format!("load,host=w{writer}h{host} value={step} {time}\n"))
+                        .collect();
                     write(&store, lines).unwrap();
                 }
             });
         }
         let store = Arc::clone(&store);
-        scope.spawn(move || (0..8).for_each(|_| { store.checkpoint_all(); store.sync_logs(); }));
+        scope.spawn(move || {
+            (0..8).for_each(|_| {
+                store.checkpoint_all();
+                store.sync_logs();
+            })
+        });
     });
     let before = dump(&store);
     assert_eq!(before.lines().count(), 24);
@@ -312,7 +328,9 @@ fn retention_keeps_pinned_hosts_and_waits_for_the_first_word() {
         (0..1440).map(|step| format!("load,host={host} value=1 {}\n", NOW - 4 * 3600 + step * 10)).collect()
     };
     write(&store, day("busy") + &day("idle")).unwrap();
-    let first = |store: &Store, host: &str| store.host("c", host).and_then(|host| host.data().range(0)).map(|range| range.0 - NOW);
+    let first = |store: &Store, host: &str| {
+        store.host("c", host).and_then(|host| host.data().range(0)).map(|range| range.0 - NOW)
+    };
     store.clock().advance(jiff::SignedDuration::from_hours(4));
     assert_eq!(store.clean(), Cleaned::default(), "no word yet: twice the retention is kept");
     store.pin(&[Pin { cluster: "c".to_owned(), host: "busy".to_owned(), from: NOW - 4 * 3600 }]).unwrap();
@@ -321,7 +339,8 @@ fn retention_keeps_pinned_hosts_and_waits_for_the_first_word() {
     assert_eq!(first(&store, "busy"), Some(-4 * 3600));
     assert!(first(&store, "idle").unwrap() > -3 * 3600);
     // late samples of the pinned host are still taken
-    let late = format!("load,host=busy value=2 {}\nload,host=idle value=2 {}\n", NOW - 3 * 3600, NOW - 3 * 3600);
+    let late =
+        format!("load,host=busy value=2 {}\nload,host=idle value=2 {}\n", NOW - 3 * 3600, NOW - 3 * 3600);
     assert_eq!(write(&store, late).unwrap().samples, 1);
     drop(store);
     // the pins of the last process hold until new ones come
@@ -344,7 +363,9 @@ fn memory_over_its_cap_takes_the_oldest_blocks_first() {
     for step in 0..2400_i64 {
         let time = NOW - 144_000 + step * 60;
         let value = |thread: i64| ((step * 7919 + thread * 104_729) % 9973) as f64 / 7.0;
-        let lines: String = (0..20).map(|thread| format!("flops,host=h,type=core,type-id={thread} value={} {time}\n", value(thread))).collect();
+        let lines: String = (0..20)
+            .map(|thread| format!("flops,host=h,type=core,type-id={thread} value={} {time}\n", value(thread)))
+            .collect();
         write(&store, lines).unwrap();
     }
     let full = store.bytes();
@@ -353,9 +374,14 @@ fn memory_over_its_cap_takes_the_oldest_blocks_first() {
     let store = open(options);
     assert!(!store.takes_new_series());
     let cleaned = store.clean();
-    assert!(cleaned.pressed > 0 && store.bytes() <= full * 2 / 3, "{cleaned:?}, {} of {full} bytes", store.bytes());
+    assert!(
+        cleaned.pressed > 0 && store.bytes() <= full * 2 / 3,
+        "{cleaned:?}, {} of {full} bytes",
+        store.bytes()
+    );
     let host = store.host("c", "h").unwrap();
-    let ranges: BTreeMap<u32, (i64, i64)> = (0..20).map(|column| (column, host.data().range(column).unwrap())).collect();
+    let ranges: BTreeMap<u32, (i64, i64)> =
+        (0..20).map(|column| (column, host.data().range(column).unwrap())).collect();
     assert!(ranges.values().all(|(first, last)| *first > NOW - 120_000 && *last == NOW - 60), "{ranges:?}");
     assert!(store.takes_new_series());
 }
@@ -367,7 +393,8 @@ fn the_registry_is_kept_for_the_next_start() {
     let store = Store::open(options.clone(), clock()).unwrap();
     assert!(!store.is_configured());
     let file = crate::testing::cluster_file("fritz");
-    let problems = store.configure([("fritz", file.as_bytes()), ("broken", b"{\"name\":".as_slice())]).unwrap();
+    let problems =
+        store.configure([("fritz", file.as_bytes()), ("broken", b"{\"name\":".as_slice())]).unwrap();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("cluster broken: "), "{problems:?}");
     drop(store);
