@@ -1,3 +1,5 @@
+import { announcer } from '@/lib/announce.svelte'
+
 /** What the server wrote into the page it served; empty where it said nothing. */
 function meta(name: string): string {
   const element = document.querySelector(`meta[name="cc-${name}"]`)
@@ -18,7 +20,11 @@ export const pageMeta = {
   user: meta('user'),
 }
 
-/** `Jobs - ClusterCockpit`. */
+let titled = false
+
+/** `Jobs - ClusterCockpit`. A change tells those who do not see it that another page is here. */
 export function setTitle(title: string): void {
+  if (titled && document.title !== title) announcer.say(title.replace(/ - ClusterCockpit$/, ''))
+  titled = true
   document.title = title
 }

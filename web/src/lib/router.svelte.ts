@@ -1,5 +1,3 @@
-import { tick } from 'svelte'
-
 /** Where the reader is. */
 export type Route =
   | { page: 'home' }
@@ -86,7 +84,7 @@ class Router {
     this.#returning = false
     history.pushState({ key: this.#key }, '', url)
     this.#read(url)
-    if (changesPage) void this.#arrive()
+    if (changesPage) this.#arrive()
   }
 
   /** Changes the address without a new step. */
@@ -107,18 +105,17 @@ class Router {
     this.#key = (event.state as Entry | null)?.key ?? newKey()
     this.#returning = true
     this.#read(location)
-    if (changesPage) void this.#focusHeading()
+    if (changesPage) this.#focusPage()
   }
 
-  /** A new page starts at its top, and its heading gets the focus as after a load. */
-  async #arrive(): Promise<void> {
+  /** A new page starts at its top, and the keyboard at its beginning as after a load. */
+  #arrive(): void {
     window.scrollTo(0, 0)
-    await this.#focusHeading()
+    this.#focusPage()
   }
 
-  async #focusHeading(): Promise<void> {
-    await tick()
-    document.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
+  #focusPage(): void {
+    document.getElementById('main')?.focus({ preventScroll: true })
   }
 
   #onClick(event: MouseEvent): void {

@@ -27,6 +27,11 @@ export class VirtualRows {
     this.#headHeight = height
   }
 
+  /** Position of the window, px, as last measured. */
+  get top(): number {
+    return this.#top
+  }
+
   /** First row that is seen. */
   get firstVisible(): number {
     const row = Math.floor((this.#top + this.#headHeight - this.#offset) / this.#rowHeight)

@@ -94,6 +94,31 @@ export const JobsDocument = graphql(
   [JobRowFragment],
 )
 
+/** Two pages in one request, for a screenful that lies across their border. */
+export const JobsTwoPagesDocument = graphql(
+  `
+    query JobsTwoPages(
+      $filter: [JobFilter!]
+      $first: PageRequest
+      $second: PageRequest
+      $order: OrderByInput
+    ) {
+      first: jobs(filter: $filter, page: $first, order: $order) {
+        items {
+          ...JobRow
+        }
+        count
+      }
+      second: jobs(filter: $filter, page: $second, order: $order) {
+        items {
+          ...JobRow
+        }
+      }
+    }
+  `,
+  [JobRowFragment],
+)
+
 export const JobCountDocument = graphql(`
   query JobCount($filter: [JobFilter!]) {
     jobs(filter: $filter) {

@@ -41,7 +41,8 @@ export function drawnData(
   for (const [index, series] of data.series.entries()) {
     const single = data.series.length <= MAX_LINES && data.band === null
     if (!single && !picked.has(index)) continue
-    const slot = single ? index : isolated.indexOf(index)
+    // The first colour is the median's.
+    const slot = single ? index : isolated.indexOf(index) + 1
     roles.push({ kind: 'line', series: index, slot, faint: picked.size > 0 && !picked.has(index) })
     ys.push(series.data)
   }

@@ -1,6 +1,7 @@
 import { query } from '@/lib/api/client'
 import {
   JobsDocument,
+  JobsTwoPagesDocument,
   type JobFilterInput,
   type JobRow,
   type OrderInput,
@@ -18,6 +19,8 @@ export interface Snapshot {
   key: string
   pages: Map<number, JobRow[]>
   count: number
+  /** Position of the window, px. */
+  top: number
 }
 
 /**
@@ -87,9 +90,9 @@ export class JobsData {
     this.#outdated = true
   }
 
-  snapshot(): Snapshot | null {
+  snapshot(top: number): Snapshot | null {
     if (this.#count === null || this.#outdated) return null
-    return { key: this.#key, pages: new Map(this.#pages), count: this.#count }
+    return { key: this.#key, pages: new Map(this.#pages), count: this.#count, top }
   }
 
   /** Shows what a snapshot of the same question holds; says whether it was of the same. */
@@ -104,20 +107,20 @@ export class JobsData {
   /** Loads what is missing of these rows, and cancels what lies outside. */
   async ensure(from: number, to: number): Promise<void> {
     const wanted = pagesOf(from, to)
-    for (const [page, controller] of this.#running) {
-      if (!wanted.includes(page)) controller.abort()
+    const needed = new Set(wanted.map((page) => this.#running.get(page)))
+    for (const controller of this.#running.values()) {
+      if (!needed.has(controller)) controller.abort()
     }
     const missing = wanted.filter(
       (page) => (this.#outdated || !this.#pages.has(page)) && !this.#running.has(page),
     )
-    await Promise.all(missing.map((page) => this.#load(page)))
+    await this.#loadAll(missing)
   }
 
   /** Loads these rows again, in place; pages elsewhere are loaded again when they are seen. */
   async refresh(from: number, to: number): Promise<void> {
     const wanted = pagesOf(from, to)
-    const answers = await Promise.all(wanted.map((page) => this.#load(page)))
-    if (!answers.every(Boolean)) return
+    if (!(await this.#loadAll(wanted))) return
     this.#pages = new Map([...this.#pages].filter(([page]) => wanted.includes(page)))
   }
 
@@ -152,26 +155,26 @@ export class JobsData {
     this.#running.clear()
   }
 
-  /** Says whether the page arrived and is of the question that is still asked. */
-  async #load(page: number): Promise<boolean> {
-    this.#running.get(page)?.abort()
+  /** Two pages per request. Says whether all arrived and are of the question still asked. */
+  async #loadAll(pages: readonly number[]): Promise<boolean> {
+    const loads: Promise<boolean>[] = []
+    for (let at = 0; at < pages.length; at += 2) loads.push(this.#load(pages.slice(at, at + 2)))
+    return (await Promise.all(loads)).every(Boolean)
+  }
+
+  async #load(pages: readonly number[]): Promise<boolean> {
     const controller = new AbortController()
     const key = this.#key
-    this.#running.set(page, controller)
+    for (const page of pages) {
+      this.#running.get(page)?.abort()
+      this.#running.set(page, controller)
+    }
     this.#busy = true
     try {
-      const { jobs } = await query(
-        JobsDocument,
-        {
-          filter: this.#filter,
-          page: { itemsPerPage: PAGE_SIZE, page: page + 1 },
-          order: this.#order,
-        },
-        controller.signal,
-      )
+      const { rows, count } = await this.#fetch(pages, controller.signal)
       if (key !== this.#key) return false
-      this.#keep(page, jobs.items)
-      this.#count = jobs.count ?? page * PAGE_SIZE + jobs.items.length
+      for (const [at, page] of pages.entries()) this.#keep(page, rows[at] ?? [])
+      this.#count = count ?? (pages[0] ?? 0) * PAGE_SIZE + rows.flat().length
       this.#problem = null
       live.noteData()
       return true
@@ -179,9 +182,29 @@ export class JobsData {
       if (!isAbort(error) && key === this.#key) this.#problem = asProblem(error)
       return false
     } finally {
-      if (this.#running.get(page) === controller) this.#running.delete(page)
+      for (const page of pages) {
+        if (this.#running.get(page) === controller) this.#running.delete(page)
+      }
       this.#busy = this.#running.size > 0
     }
+  }
+
+  async #fetch(
+    [first = 0, second]: readonly number[],
+    signal: AbortSignal,
+  ): Promise<{ rows: JobRow[][]; count: number | null }> {
+    const page = (index: number) => ({ itemsPerPage: PAGE_SIZE, page: index + 1 })
+    const common = { filter: this.#filter, order: this.#order }
+    if (second === undefined) {
+      const { jobs } = await query(JobsDocument, { ...common, page: page(first) }, signal)
+      return { rows: [jobs.items], count: jobs.count }
+    }
+    const answer = await query(
+      JobsTwoPagesDocument,
+      { ...common, first: page(first), second: page(second) },
+      signal,
+    )
+    return { rows: [answer.first.items, answer.second.items], count: answer.first.count }
   }
 
   #keep(page: number, rows: JobRow[]): void {
