@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 use crate::archiving::{Archived, archive};
 use crate::clusters::ClusterFiles;
 use crate::error::Error;
-use crate::importing::import;
+use crate::importing::prepare;
 use crate::layout::Layout;
 use crate::metrics;
 use crate::reading::{self, Wanted};

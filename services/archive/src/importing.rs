@@ -8,12 +8,29 @@ use crate::clusters::Snapshot;
 use crate::error::Error;
 use crate::layout::Layout;
 
-/// Stores a job with its data. Work for the processor. Returns the job as the table shall have it.
+/// A job from outside, checked and completed, not yet written.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// As the table shall have it.
+    pub job: Job,
+    data: JobData,
+}
+
+impl Prepared {
+    /// Writes the entry.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn store(&self, layout: &Layout) -> Result<(), Error> {
+        layout.store(&self.job, &self.data).map(|_bytes| ())
+    }
+}
+
+/// Checks and completes a job with its data. Work for the processor.
 ///
 /// # Errors
-/// [`Error::ImportMeta`], [`Error::ImportData`], [`Error::Assign`], [`Error::Start`]: nothing was written;
-/// [`Error::Write`].
-pub fn import(layout: &Layout, clusters: &Snapshot, meta: &[u8], data: &[u8]) -> Result<Job, Error> {
+/// [`Error::ImportMeta`], [`Error::ImportData`], [`Error::Assign`], [`Error::Start`].
+pub fn prepare(clusters: &Snapshot, meta: &[u8], data: &[u8]) -> Result<Prepared, Error> {
     let mut job = Job::from_import_json(meta).map_err(Error::ImportMeta)?;
     let data = JobData::from_json(data).map_err(Error::ImportData)?;
     job.sub_cluster = clusters.clusters.assign(&job.cluster, &job.sub_cluster, &job.resources)?;
@@ -28,6 +45,5 @@ pub fn import(layout: &Layout, clusters: &Snapshot, meta: &[u8], data: &[u8]) ->
         job.energy = energy.total;
         job.energy_footprint = Some(energy.metrics);
     }
-    layout.store(&job, &data)?;
-    Ok(job)
+    Ok(Prepared { job, data })
 }
