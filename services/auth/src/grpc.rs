@@ -99,3 +99,6 @@ impl Auth for Grpc {
         Ok(Response::new(wire::LookupUsersResponse { users: users.into_iter().map(Into::into).collect() }))
     }
 }
+
+#[cfg(test)]
+mod tests;
