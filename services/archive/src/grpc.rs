@@ -109,10 +109,12 @@ impl Archive for Grpc {
     ) -> Result<Response<proto::ImportJobResponse>, Status> {
         let request = request.into_inner();
         let clusters = self.clusters.snapshot();
-        let job = self
-            .read(move |layout| import(layout, &clusters, &request.meta_json, &request.data_json))
-            .await?;
-        Ok(Response::new(proto::ImportJobResponse { job: Some(job_to_proto(&job)) }))
+        let prepared = self.read(move |layout| {
+            let prepared = prepare(&clusters, &request.meta_json, &request.data_json)?;
+            prepared.store(layout)?;
+            Ok(prepared)
+        });
+        Ok(Response::new(proto::ImportJobResponse { job: Some(job_to_proto(&prepared.await?.job)) }))
     }
 
     async fn read_meta(
