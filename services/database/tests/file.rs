@@ -1,5 +1,7 @@
 //! What holds for the file as a whole: made, checked, opened, locked, filled up and closed.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -305,6 +307,8 @@ async fn dropped_reader_stops_what_it_was_doing() {
 async fn side_tables_have_versions_of_their_own() {
     const ONE: side::Step =
         side::Step { version: 1, sql: "CREATE TABLE ccx_one (a); CREATE TABLE ccx_two (a)" };
+    const BAD: side::Step =
+        side::Step { version: 1, sql: "CREATE TABLE ccx_three (a); CREATE TABLE ccx_one (a)" };
     const TWO: side::Step = side::Step { version: 2, sql: "ALTER TABLE ccx_one ADD COLUMN b" };
     let (_folder, path) = fresh().await;
     let database = Database::open(&path, &Options::default()).await.unwrap();
@@ -316,8 +320,6 @@ async fn side_tables_have_versions_of_their_own() {
     let older = side::ensure(&database, "test", &[ONE]).await;
     assert!(matches!(older, Err(Error::SideTablesTooNew { found: 2, known: 1, .. })));
     // a step that fails leaves nothing of itself
-    const BAD: side::Step =
-        side::Step { version: 1, sql: "CREATE TABLE ccx_three (a); CREATE TABLE ccx_one (a)" };
     assert!(side::ensure(&database, "other", &[BAD]).await.is_err());
     assert!(sqlx::query("SELECT a FROM ccx_three").execute(&mut *reader).await.is_err());
 }

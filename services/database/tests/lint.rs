@@ -1,5 +1,7 @@
 //! SQL injection is impossible by construction: this test keeps the construction.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -16,4 +16,4 @@ pub(crate) mod watch;
 pub(crate) mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

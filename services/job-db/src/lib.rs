@@ -13,9 +13,11 @@ mod app;
 mod convert;
 mod error;
 mod grpc;
+mod importer;
 mod metrics;
 mod service;
 mod store;
 
 pub use error::Error;
+pub use importer::Importer;
 pub use service::{Deps, start};

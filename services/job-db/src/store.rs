@@ -8,6 +8,8 @@ pub(crate) mod ledger;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod nodes;
+#[cfg(test)]
+mod property;
 pub(crate) mod query;
 pub(crate) mod sqlite;
 pub(crate) mod visible;

@@ -10,11 +10,9 @@ use cc_proto::archive::v1 as archive_v1;
 use cc_proto::archive::v1::archive_client::ArchiveClient;
 use cc_proto::metric_store::v1 as store_v1;
 use cc_proto::metric_store::v1::metric_store_client::MetricStoreClient;
-use cc_runtime::transport::{BoxError, Transport};
+use cc_runtime::transport::Transport;
 use tokio::sync::mpsc;
 use tonic::Status;
-use tower::ServiceExt as _;
-use tower::util::BoxCloneSyncService;
 
 use super::archiver::{Archive, Failed};
 use super::clusters::{ClusterFiles, ClusterState};
@@ -30,27 +28,13 @@ const PIN_EVERY: Duration = Duration::from_secs(10);
 /// Shortest time between two pushes of pins.
 const PIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// A transport with a named error: a boxed one in a client's type keeps the compiler from seeing that the futures of
-/// its calls are `Send`.
-type Channel =
-    BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, Unreachable>;
-
-/// The transport failed; the client layers turn all they know of into a status before.
-#[derive(Debug, thiserror::Error)]
-#[error("the service cannot be reached")]
-struct Unreachable(#[source] BoxError);
-
-fn channel(transport: Transport) -> Channel {
-    BoxCloneSyncService::new(transport.map_err(Unreachable))
-}
-
 /// The archive behind a transport.
 #[derive(Debug, Clone)]
-pub(crate) struct RemoteArchive(ArchiveClient<Channel>);
+pub(crate) struct RemoteArchive(ArchiveClient<Transport>);
 
 impl RemoteArchive {
     pub(crate) fn new(transport: Transport) -> Self {
-        Self(ArchiveClient::new(channel(transport)))
+        Self(ArchiveClient::new(transport))
     }
 }
 
@@ -74,7 +58,7 @@ impl Archive for RemoteArchive {
 
 /// Follows the cluster files; ends never, reconnects by itself.
 pub(crate) async fn follow_clusters(transport: Transport, clusters: ClusterState) {
-    let mut client = ArchiveClient::new(channel(transport));
+    let mut client = ArchiveClient::new(transport);
     let mut pause = PAUSES.0;
     loop {
         match client.watch_clusters(archive_v1::WatchClustersRequest {}).await {
@@ -107,11 +91,11 @@ pub(crate) async fn follow_clusters(transport: Transport, clusters: ClusterState
 
 /// The metric store behind a transport.
 #[derive(Debug, Clone)]
-pub(crate) struct RemoteStore(MetricStoreClient<Channel>);
+pub(crate) struct RemoteStore(MetricStoreClient<Transport>);
 
 impl RemoteStore {
     pub(crate) fn new(transport: Transport) -> Self {
-        Self(MetricStoreClient::new(channel(transport)))
+        Self(MetricStoreClient::new(transport))
     }
 
     /// Which of a cluster's hosts send samples; nothing about hosts that the store does not answer for.

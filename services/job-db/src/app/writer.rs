@@ -40,14 +40,8 @@ pub(crate) struct Context {
 impl Context {
     /// A context for tests of rules.
     #[cfg(test)]
-    pub(crate) fn fixed(now: i64, clusters: Arc<Clusters>) -> Self {
-        Self { now, clusters, changes: Vec::new(), position: 0 }
-    }
-
-    /// What was logged so far.
-    #[cfg(test)]
-    pub(crate) fn changes(&self) -> &[Change] {
-        &self.changes
+    pub(crate) fn fixed(now: i64, clusters: Arc<Clusters>, position: u64) -> Self {
+        Self { now, clusters, changes: Vec::new(), position }
     }
 
     /// Logs a change of a job.

@@ -228,8 +228,8 @@ pub(crate) fn node_filters(filters: Vec<proto::NodeFilter>) -> Result<Vec<NodeFi
 mod tests {
     use super::*;
 
-    fn contains(text: &str) -> Option<proto::StringFilter> {
-        Some(proto::StringFilter { contains: Some(text.to_owned()), ..Default::default() })
+    fn contains(text: &str) -> proto::StringFilter {
+        proto::StringFilter { contains: Some(text.to_owned()), ..Default::default() }
     }
 
     fn terms(filter: proto::JobFilter) -> Vec<Term> {
@@ -280,14 +280,15 @@ mod tests {
 
     #[test]
     fn limits_are_stated_and_kept() {
-        let long = proto::JobFilter { user: contains(&"x".repeat(TEXT_BYTES_MAX + 1)), ..Default::default() };
+        let long =
+            proto::JobFilter { user: Some(contains(&"x".repeat(TEXT_BYTES_MAX + 1))), ..Default::default() };
         assert!(matches!(filters(vec![long]), Err(Error::InvalidFilter { field: "user", .. })));
         let many = proto::JobFilter {
             db_id: Some(proto::IdSet { values: vec![1; LIST_VALUES_MAX + 1] }),
             ..Default::default()
         };
         assert!(matches!(filters(vec![many]), Err(Error::InvalidFilter { field: "dbId", .. })));
-        let terms = vec![proto::JobFilter { user: contains("x"), ..Default::default() }; TERMS_MAX + 1];
+        let terms = vec![proto::JobFilter { user: Some(contains("x")), ..Default::default() }; TERMS_MAX + 1];
         assert!(matches!(filters(terms), Err(Error::InvalidFilter { field: "filter", .. })));
     }
 

@@ -45,11 +45,6 @@ impl MemoryStore {
     pub(crate) async fn tables(&self) -> Tables {
         self.tables.lock().await.clone()
     }
-
-    /// Rows to start from.
-    pub(crate) async fn set(&self, tables: Tables) {
-        *self.tables.lock().await = tables;
-    }
 }
 
 /// A copy that replaces the committed rows.
