@@ -291,6 +291,7 @@ fn double_of(ordered: u64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "small numbers of tests")]
 mod tests {
     use proptest::prelude::*;
 

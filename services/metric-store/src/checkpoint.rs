@@ -89,15 +89,15 @@ impl Shard {
         let mut hosts = self.hosts(None);
         hosts.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         let file = BufWriter::with_capacity(1 << 18, AtomicFile::create(&path)?);
-        let fill = |source| CheckpointError::Fill { path: path.clone(), source };
+        let broken = |source| CheckpointError::Fill { path: path.clone(), source };
         let mut out = Output { file, frames: 0, bytes: 0, buffer: Vec::new() };
-        out.header(self.number, number).map_err(fill)?;
+        out.header(self.number, number).map_err(broken)?;
         for host in &hosts {
-            out.host(host, names).map_err(fill)?;
+            out.host(host, names).map_err(broken)?;
         }
-        let (file, bytes) = out.end().map_err(fill)?;
-        file.into_inner().map_err(|error| fill(error.into_error()))?.commit()?;
-        if !verify(&path, self.number, number).map_err(fill)? {
+        let (file, bytes) = out.end().map_err(broken)?;
+        file.into_inner().map_err(|error| broken(error.into_error()))?.commit()?;
+        if !verify(&path, self.number, number).map_err(broken)? {
             return Err(CheckpointError::Verify { path });
         }
         self.remove_replaced(number)?;

@@ -1,6 +1,7 @@
 //! What the store holds, as a tree (spec metric-store.md 3.4): valid JSON, other than the reference's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +26,7 @@ impl Store {
     /// [`Error::SelectorNotFound`].
     pub fn debug(&self, selector: &[String]) -> Result<Vec<u8>, Error> {
         let tree = match selector {
-            [] => self.clusters(),
+            [] => Some(self.clusters()),
             [cluster] => self.cluster_tree(cluster),
             [cluster, host, below @ ..] => self.host_tree(cluster, host, below),
         };
@@ -38,16 +39,16 @@ impl Store {
         Ok(text)
     }
 
-    fn clusters(&self) -> Option<Value> {
+    fn clusters(&self) -> Value {
         let hosts = self.shards().iter().flat_map(|shard| shard.hosts(None));
-        let clusters: std::collections::BTreeSet<_> = hosts.map(|host| host.key.cluster.clone()).collect();
+        let clusters: BTreeSet<_> = hosts.map(|host| Arc::clone(&host.key.cluster)).collect();
         let tree = clusters.iter().filter_map(|name| Some((name.to_string(), self.cluster_tree(name)?)));
-        Some(Value::Object(tree.collect()))
+        Value::Object(tree.collect())
     }
 
     fn cluster_tree(&self, cluster: &str) -> Option<Value> {
         let hosts = self.hosts_of(cluster);
-        let tree = |host: &std::sync::Arc<crate::host::Host>| {
+        let tree = |host: &Arc<crate::host::Host>| {
             (host.key.host.to_string(), self.level(&host.data()).into_value())
         };
         (!hosts.is_empty()).then(|| Value::Object(hosts.iter().map(tree).collect()))
@@ -79,7 +80,8 @@ impl Store {
                 let start = first - key.interval / 2 + begin * key.interval;
                 json!({ "start": start, "len": count, "end": start + count * key.interval })
             };
-            let segments: Vec<Value> = (0..slots).step_by(SEGMENT as usize).map(segment).collect();
+            let segments: Vec<Value> =
+                (0..(slots + SEGMENT - 1) / SEGMENT).map(|number| segment(number * SEGMENT)).collect();
             level.series.insert(self.names().name(key.metric).to_string(), Value::Array(segments));
         }
         root

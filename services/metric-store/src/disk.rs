@@ -92,11 +92,11 @@ pub(crate) mod faulty {
 
     impl Appended for FaultyFile {
         fn append(&self, bytes: &[u8]) -> io::Result<()> {
-            let length = bytes.len() as i64;
+            let length = i64::try_from(bytes.len()).unwrap();
             let room = self.1.room.fetch_sub(length, Ordering::SeqCst);
             if room < length {
                 // like a real disk: what fits is written
-                self.0.append(&bytes[..room.max(0) as usize])?;
+                self.0.append(&bytes[..usize::try_from(room).unwrap_or(0)])?;
                 return Err(io::Error::from_raw_os_error(28));
             }
             self.0.append(bytes)

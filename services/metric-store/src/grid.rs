@@ -13,8 +13,9 @@ use crate::block::{self, SLOTS, Values};
 
 mod lane;
 
-/// `SLOTS` as a slot number.
-const BLOCK: i64 = SLOTS as i64;
+/// [`SLOTS`] as a slot number.
+const BLOCK: i64 = 128;
+const _: () = assert!(BLOCK.unsigned_abs() == SLOTS as u64);
 
 /// Rows beyond a full block that are kept open for late samples before the block is sealed.
 const LATE_ROWS: i64 = 8;

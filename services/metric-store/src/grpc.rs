@@ -247,7 +247,9 @@ fn series(store: Arc<Store>, answer: JobAnswer) -> impl Stream<Item = Result<com
             let (answer, parts) = cpu::run(step).await?;
             if let Some(parts) = parts {
                 position.answer = Some(answer);
-                parts.into_iter().for_each(|part| position.put(part));
+                for part in parts {
+                    position.put(part);
+                }
             }
         }
     })

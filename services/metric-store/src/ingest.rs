@@ -371,13 +371,13 @@ impl Ingest {
             }
             let found = match known.take() {
                 Some(head) => Err(head),
-                None => match self.cached(text, at, of_host, data) {
+                None => match Self::cached(text, at, of_host, data) {
                     Some(found) => Ok(found),
                     None => match self.begin(text, at, last_text) {
                         Begun::Head(head) if !of_host.is(&head) => return Left::Other(head, at),
                         Begun::Head(head) => Err(head),
                         Begun::Passed { next, unknown } => {
-                            self.remember_unknown(text, at, unknown, of_host, data);
+                            Self::remember_unknown(text, at, unknown, of_host, data);
                             at = self.next_line(text, at, next);
                             continue;
                         }
@@ -424,7 +424,6 @@ impl Ingest {
     /// What the host's cache knows about the line at `at`: end of its tags and meaning.
     #[inline]
     fn cached(
-        &self,
         text: &[u8],
         at: usize,
         of_host: &mut OfHost<'_>,
@@ -476,7 +475,6 @@ impl Ingest {
     }
 
     fn remember_unknown(
-        &self,
         text: &[u8],
         at: usize,
         unknown: Option<Unknown>,

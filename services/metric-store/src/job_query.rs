@@ -327,9 +327,10 @@ impl JobAnswer {
     }
 
     fn not_configured(&self, nothing: bool) -> Missing {
-        let detail = match nothing {
-            true => "the metric store has no cluster files yet".to_owned(),
-            false => format!("there is no cluster file of {}", self.query.cluster),
+        let detail = if nothing {
+            "the metric store has no cluster files yet".to_owned()
+        } else {
+            format!("there is no cluster file of {}", self.query.cluster)
         };
         let (metric, host) = (String::new(), String::new());
         Missing { metric, scope: None, host, reason: MissingReason::NotConfigured, detail }

@@ -112,14 +112,9 @@ impl Replay {
         let start = self.offset;
         let mut frames = Frames::new(file.take(end.saturating_sub(start)));
         let mut samples = 0;
-        loop {
-            match frames.next()? {
-                Next::Frame(payload) => match self.record(payload, into, names, now) {
-                    Some(count) => samples += count,
-                    None => break,
-                },
-                Next::End | Next::Damaged => break,
-            }
+        while let Next::Frame(payload) = frames.next()? {
+            let Some(count) = self.record(payload, into, names, now) else { break };
+            samples += count;
             self.offset = start + frames.read;
         }
         Ok(samples)
@@ -141,12 +136,12 @@ impl Replay {
         if record.first_column().is_some_and(|first| first as usize != columns.len()) {
             return None;
         }
-        while let Some(defined) = record.next_column()? {
+        while let Some(defined) = record.next_column().ok()? {
             columns.push(column(data, names, defined));
         }
         let mut samples = record.samples()?;
         let mut count = 0;
-        while let Some(sample) = samples.next_sample()? {
+        while let Some(sample) = samples.next_sample().ok()? {
             let column = *columns.get(sample.column as usize)?;
             if sample.value.is_finite() {
                 data.write(column, sample.time, sample.value, now);

@@ -191,7 +191,7 @@ fn is_float(body: &[u8]) -> bool {
         Some(at) => (body.get(..at).unwrap_or_default(), body.get(at + 1..)),
         None => (body, None),
     };
-    let points = number.iter().filter(|&&byte| byte == b'.').count();
+    let points = memchr::memchr_iter(b'.', number).count();
     let digits = number.iter().filter(|byte| byte.is_ascii_digit()).count();
     if points > 1 || digits == 0 || points + digits != number.len() {
         return false;
@@ -224,8 +224,8 @@ mod tests {
             ("42i", 42.0),
             ("-7i", -7.0),
             ("0042i", 42.0),
-            ("9223372036854775807i", 9.223_372_036_854_775_807e18),
-            ("-9223372036854775808i", -9.223_372_036_854_775_808e18),
+            ("9223372036854775807i", 9_223_372_036_854_775_808.0),
+            ("-9223372036854775808i", -9_223_372_036_854_775_808.0),
             ("18446744073709551615u", 1.844_674_407_370_955_2e19),
             ("12345678901234567890", 1.234_567_890_123_456_8e19),
         ] {

@@ -135,9 +135,10 @@ fn find(
     let Some(host) = store.host(&request.cluster, &query.host) else { return Ok(None) };
     let piece = {
         let data = host.data();
-        let columns = match query.aggregate {
-            true => query.all_columns(&data, metric),
-            false => data.select(metric, component, sub_component),
+        let columns = if query.aggregate {
+            query.all_columns(&data, metric)
+        } else {
+            data.select(metric, component, sub_component)
         };
         read::piece(&data, &columns, request.from, request.to, Front::Cut, rule.aggregation)?
     };

@@ -65,10 +65,8 @@ pub(crate) fn options(section: &Section, pinning: Pinning) -> Options {
 
 /// Ours, beside the reference's directory, in which nothing foreign may lie.
 fn own_directory(checkpoints: &Path) -> PathBuf {
-    let mut name = checkpoints.as_os_str().to_owned();
-    while name.as_encoded_bytes().ends_with(b"/") && name.len() > 1 {
-        name = Path::new(&name).components().as_path().as_os_str().to_owned();
-    }
+    // As components: without a slash at the end.
+    let mut name = checkpoints.components().as_path().as_os_str().to_owned();
     name.push(".ccx");
     name.into()
 }

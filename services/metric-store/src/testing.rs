@@ -27,9 +27,9 @@ fn jiff_timestamp(seconds: i64) -> jiff::Timestamp {
 pub(crate) fn options(directory: &Path) -> Options {
     Options {
         directory: directory.join("checkpoints.ccx"),
-        retention: Duration::from_secs(48 * 3600),
+        retention: Duration::from_hours(48),
         memory_cap: 0,
-        checkpoint_interval: Duration::from_secs(12 * 3600),
+        checkpoint_interval: Duration::from_hours(12),
         durability: Durability::Background,
         pinning: Pinning::None,
     }
@@ -48,10 +48,11 @@ pub(crate) fn metrics() -> Vec<(String, Rule)> {
 
 /// Opens a configured store and loads it.
 pub(crate) fn open(options: Options) -> Arc<Store> {
-    open_on(options, Arc::new(RealDisk))
+    open_on(options, RealDisk)
 }
 
-pub(crate) fn open_on(options: Options, disk: Arc<dyn Disk>) -> Arc<Store> {
+pub(crate) fn open_on(options: Options, disk: impl Disk + 'static) -> Arc<Store> {
+    let disk: Arc<dyn Disk> = Arc::new(disk);
     let store = Store::open_on(options, clock(), &disk).unwrap();
     store.configure_metrics(metrics());
     store.load().unwrap();

@@ -10,11 +10,11 @@ pub(crate) const DECIMALS_MAX: u8 = 4;
 /// 10^[`DECIMALS_MAX`].
 const SCALE: f64 = 1e4;
 
-/// Short decimals are looked for below this magnitude of value × 10^4; above, rates with full precision look like them by chance.
-const SCALED_MAX: f64 = (1_u64 << 47) as f64;
+/// Short decimals are looked for below this magnitude of value × 10^4, 2^47; above, rates with full precision look like them by chance.
+const SCALED_MAX: f64 = 140_737_488_355_328.0;
 
-/// Integers up to this magnitude are exact in `f64`.
-const INTEGER_MAX: f64 = (1_u64 << 53) as f64;
+/// Integers up to this magnitude, 2^53, are exact in `f64`.
+const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Adding and taking away 1.5 × 2^52 rounds to the nearest integer below 2^51 in magnitude, without a library call.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
@@ -114,6 +114,7 @@ pub(crate) fn from_decimal(mantissa: i64, decimals: u8) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "exactness is the question")]
 mod tests {
     use proptest::prelude::*;
 

@@ -2,6 +2,14 @@
 //!
 //! The files are found by `CC_SHARED`, by default beside the workspace; without them the tests say so and end.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests: a surprise is a failure, a skip is said aloud"
+)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,9 +53,9 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let options = Options {
             directory: directory.path().join("checkpoints.ccx"),
-            retention: Duration::from_secs(48 * 3600),
+            retention: Duration::from_hours(48),
             memory_cap: 0,
-            checkpoint_interval: Duration::from_secs(12 * 3600),
+            checkpoint_interval: Duration::from_hours(12),
             durability: Durability::Background,
             pinning: Pinning::None,
         };
@@ -129,10 +137,8 @@ fn difference(wanted: &Value, got: &Value, path: &str) -> Option<String> {
             surplus.map(|key| format!("{path}.{key}: unexpected"))
         }
         (Value::Array(wanted), Value::Array(found)) if wanted.len() == found.len() => {
-            let pairs = wanted.iter().zip(found).enumerate();
-            pairs
-                .filter_map(|(index, (wanted, got))| difference(wanted, got, &format!("{path}[{index}]")))
-                .next()
+            let mut pairs = wanted.iter().zip(found).enumerate();
+            pairs.find_map(|(index, (wanted, got))| difference(wanted, got, &format!("{path}[{index}]")))
         }
         _ => match (wanted.as_f64(), got.as_f64()) {
             (Some(wanted), Some(got)) if close(wanted, got) => None,

@@ -1,5 +1,14 @@
 //! The grid against a plain map from slot to value.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "small numbers of tests, and exact values"
+)]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -65,8 +74,11 @@ fn copied(grid: &Grid, lanes: u32) -> Grid {
     copy
 }
 
+/// Lane, offset in seconds, value.
+type Written = (u32, i64, f64);
+
 /// Batches: a jump in time, then some samples around it for each of the lanes.
-fn batches() -> impl Strategy<Value = Vec<(i64, Vec<(u32, i64, f64)>)>> {
+fn batches() -> impl Strategy<Value = Vec<(i64, Vec<Written>)>> {
     let jump = prop_oneof![8 => 0_i64..120, 2 => -20_000_i64..20_000, 1 => -600_000_i64..600_000];
     let sample = (0_u32..3, -200_i64..200, (-1000_i64..1000).prop_map(|value| settle(value as f64 / 7.0)));
     proptest::collection::vec((jump, proptest::collection::vec(sample, 1..12)), 1..300)

@@ -1,5 +1,12 @@
 //! Batches of lines, good and bad, and what the store holds afterwards.
 
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::float_cmp,
+    reason = "short texts and exact values of tests"
+)]
+
 use proptest::prelude::*;
 
 use super::report::Reason;
@@ -16,7 +23,7 @@ fn store() -> (tempfile::TempDir, Arc<Store>) {
 fn send(store: &Arc<Store>, text: &str) -> (u64, Vec<(Reason, u64)>, Option<String>) {
     let report = write(store, text.replace('T', &NOW.to_string())).unwrap();
     let refused = report.all_refused().map(|(reason, refused)| (reason, refused.lines)).collect();
-    (report.samples, refused, report.first_error.clone())
+    (report.samples, refused, report.first_error)
 }
 
 #[test]
@@ -138,7 +145,7 @@ fn a_line_without_end_is_refused_and_its_memory_given_back() {
     let (_directory, store) = store();
     let mut ingest = Ingest::new(&store, "c").unwrap();
     for _ in 0..20 {
-        ingest.push(&[b'x'; 100_000]).unwrap();
+        ingest.push(&vec![b'x'; 100_000]).unwrap();
     }
     assert!(ingest.rest.capacity() < 2_000_000);
     ingest.push(format!("\nload,host=h value=1 {NOW}\n").as_bytes()).unwrap();

@@ -1,5 +1,7 @@
 //! Series of a job, from lines to answer.
 
+#![expect(clippy::format_push_string, clippy::float_cmp, reason = "short texts and exact values of tests")]
+
 use super::*;
 use crate::testing::{NOW, cluster_file, open, options, write};
 

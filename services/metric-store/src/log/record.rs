@@ -131,6 +131,10 @@ pub(crate) fn get_column<'a>(input: &mut &'a [u8]) -> Option<ColumnOf<'a>> {
     Some(ColumnOf { metric, interval, component: get_str(input)?, sub_component: get_str(input)? })
 }
 
+/// The bytes are no record of ours, though their checksum is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotARecord;
+
 /// A record, read up to its samples.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
@@ -161,13 +165,13 @@ impl<'a> Record<'a> {
         (self.columns > 0).then_some(self.first_column)
     }
 
-    /// The next column defined here: `Some(None)`: there are no more; `None`: no record of ours.
-    pub(crate) fn next_column(&mut self) -> Option<Option<ColumnOf<'a>>> {
+    /// The next column defined here; `None`: there are no more.
+    pub(crate) fn next_column(&mut self) -> Result<Option<ColumnOf<'a>>, NotARecord> {
         if self.columns == 0 {
-            return Some(None);
+            return Ok(None);
         }
         self.columns -= 1;
-        get_column(&mut self.rest).map(Some)
+        get_column(&mut self.rest).map(Some).ok_or(NotARecord)
     }
 
     /// The samples; to be called when all columns were taken.
@@ -188,13 +192,18 @@ pub(crate) struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// The next sample; `Some(None)`: there are no more; `None`: no record of ours.
+    /// The next sample; `None`: there are no more.
     #[inline]
-    pub(crate) fn next_sample(&mut self) -> Option<Option<Sample>> {
+    pub(crate) fn next_sample(&mut self) -> Result<Option<Sample>, NotARecord> {
         if self.left == 0 {
-            return Some(None);
+            return Ok(None);
         }
         self.left -= 1;
+        self.read().map(Some).ok_or(NotARecord)
+    }
+
+    #[inline]
+    fn read(&mut self) -> Option<Sample> {
         let (&control, rest) = self.rest.split_first()?;
         self.rest = rest;
         if control & OTHER_COLUMN != 0 {
@@ -214,7 +223,7 @@ impl Samples<'_> {
         };
         let column = self.next;
         self.next = column.wrapping_add(1);
-        Some(Some(Sample { column, time: self.time, value }))
+        Some(Sample { column, time: self.time, value })
     }
 }
 
@@ -234,7 +243,7 @@ mod tests {
             (-1_000_000_i64..1_000_000, 0_u8..=4)
                 .prop_map(|(mantissa, decimals)| value::from_decimal(mantissa, decimals)),
             any::<f64>().prop_filter("finite", |value| value.is_finite()),
-            (0_i64..1 << 53).prop_map(|integer| integer as f64),
+            (0_u32..).prop_map(|integer| f64::from(integer) * 1024.0),
         ];
         (0_u32..20, 1_700_000_000_i64..1_700_000_200, value).prop_map(|(column, time, value)| Sample {
             column,
@@ -254,22 +263,22 @@ mod tests {
             put_samples(&mut out, &samples);
             let mut record = Record::read(&out).unwrap();
             prop_assert_eq!((record.host, record.names, record.first_column()), (7, Some(("fritz", "f0101")), Some(3)));
-            prop_assert_eq!(record.next_column(), Some(Some(column)));
-            prop_assert_eq!(record.next_column(), Some(None));
+            prop_assert_eq!(record.next_column(), Ok(Some(column)));
+            prop_assert_eq!(record.next_column(), Ok(None));
             let mut reader = record.samples().unwrap();
             for sample in &samples {
                 let read = reader.next_sample().unwrap().unwrap();
                 prop_assert_eq!((read.column, read.time, read.value.to_bits()), (sample.column, sample.time, sample.value.to_bits()));
             }
-            prop_assert_eq!(reader.next_sample(), Some(None));
+            prop_assert_eq!(reader.next_sample(), Ok(None));
         }
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             if let Some(mut record) = Record::read(&bytes) {
-                while let Some(Some(_)) = record.next_column() {}
+                while let Ok(Some(_)) = record.next_column() {}
                 if let Some(mut samples) = record.samples() {
-                    while let Some(Some(_)) = samples.next_sample() {}
+                    while let Ok(Some(_)) = samples.next_sample() {}
                 }
             }
         }

@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(query.selectors(), all);
         let node = Query { sub_kind: Some("device".to_owned()), ..Query::default() };
         assert_eq!(node.selectors(), [pair("", "")], "a part without a component is ignored");
-        let none = Query { ids: Vec::new(), sub_kind: None, ..query };
-        assert!(none.selectors().is_empty());
+        let without = Query { ids: Vec::new(), sub_kind: None, ..query };
+        assert!(without.selectors().is_empty());
     }
 }

@@ -20,10 +20,10 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 const LOG_BYTES: u64 = 48 << 20;
 
 /// A checkpoint that failed is tried again after this time.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
+const RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// How often expired samples are looked for, at most and at least.
-const CLEAN_EVERY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+const CLEAN_EVERY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
 /// Starts the store's background work. `readiness` says `ready` when history is loaded and the metrics are known.
 pub fn start(store: &Arc<Store>, tasks: &Tasks, readiness: &Readiness) {
@@ -58,8 +58,7 @@ pub fn start(store: &Arc<Store>, tasks: &Tasks, readiness: &Readiness) {
 async fn load(store: Arc<Store>, readiness: Readiness) -> Result<(), Error> {
     let begun = Instant::now();
     let loader = Arc::clone(&store);
-    let loaded = tokio::task::spawn_blocking(move || loader.load()).await;
-    match loaded {
+    match tokio::task::spawn_blocking(move || loader.load()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             readiness.not_ready(format!("samples cannot be loaded: {error}"));
@@ -107,8 +106,8 @@ async fn keep(store: Arc<Store>) {
         let now = Instant::now();
         if now - cleaned >= clean_every {
             cleaned = now;
-            let cleaner = Arc::clone(&store);
-            if tokio::task::spawn_blocking(move || cleaner.clean()).await.is_err() {
+            let sweeper = Arc::clone(&store);
+            if tokio::task::spawn_blocking(move || sweeper.clean()).await.is_err() {
                 return;
             }
         }

@@ -37,12 +37,11 @@ impl Store {
         let mut problems = Vec::new();
         let (mut parsed, mut kept) = (Vec::new(), Vec::new());
         for (name, json) in clusters {
-            match parse(name, json, &mut problems) {
-                Some((cluster, file)) => {
-                    parsed.push(cluster);
-                    kept.push(ClusterFile { name: name.to_owned(), file });
-                }
-                None => tracing::error!(cluster.name = name, "cluster file of {name} is left out"),
+            if let Some((cluster, file)) = parse(name, json, &mut problems) {
+                parsed.push(cluster);
+                kept.push(ClusterFile { name: name.to_owned(), file });
+            } else {
+                tracing::error!(cluster.name = name, "cluster file of {name} is left out");
             }
         }
         self.set_registry(|generation| Registry::of_clusters(parsed, generation));

@@ -1,5 +1,11 @@
 //! What must survive: kills at any byte, restarts, full disks, failed syncs, checkpoints beside writers.
 
+#![expect(
+    clippy::format_collect,
+    clippy::cast_precision_loss,
+    reason = "short texts and small numbers of tests"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -186,7 +192,7 @@ fn a_full_disk_refuses_samples_and_loses_none() {
     let directory = tempfile::tempdir().unwrap();
     let options = options(directory.path());
     let (disk, faults) = FaultyDisk::new(i64::MAX);
-    let store = open_on(options.clone(), Arc::new(disk));
+    let store = open_on(options.clone(), disk);
     write(&store, format!("load,host=h value=1 {NOW}\n")).unwrap();
     let mut wanted = dump(&store);
     // Room for a part of the record, or of the header of a new segment.
@@ -213,7 +219,7 @@ fn in_sync_mode_a_failed_sync_is_a_refusal() {
     let mut options = options(directory.path());
     options.durability = Durability::Sync;
     let (disk, faults) = FaultyDisk::new(i64::MAX);
-    let store = open_on(options.clone(), Arc::new(disk));
+    let store = open_on(options.clone(), disk);
     write(&store, format!("load,host=h value=1 {NOW}\n")).unwrap();
     faults.sync_fails.store(true, Ordering::SeqCst);
     assert!(write(&store, format!("load,host=h value=2 {NOW}\n")).is_err());
@@ -228,7 +234,7 @@ fn in_sync_mode_a_failed_sync_is_a_refusal() {
 fn a_failed_background_sync_asks_for_a_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
     let (disk, faults) = FaultyDisk::new(i64::MAX);
-    let store = open_on(options(directory.path()), Arc::new(disk));
+    let store = open_on(options(directory.path()), disk);
     write(&store, format!("load,host=h value=1 {NOW}\n")).unwrap();
     faults.sync_fails.store(true, Ordering::SeqCst);
     store.sync_logs();
@@ -299,7 +305,7 @@ fn writers_and_checkpoints_at_the_same_time_lose_nothing() {
             (0..8).for_each(|_| {
                 store.checkpoint_all();
                 store.sync_logs();
-            })
+            });
         });
     });
     let before = dump(&store);
@@ -321,7 +327,7 @@ fn a_second_process_is_refused() {
 fn retention_keeps_pinned_hosts_and_waits_for_the_first_word() {
     let directory = tempfile::tempdir().unwrap();
     let mut options = options(directory.path());
-    options.retention = Duration::from_secs(4 * 3600);
+    options.retention = Duration::from_hours(4);
     options.pinning = Pinning::Expected;
     let store = open(options.clone());
     let day = |host: &str| -> String {

@@ -4,13 +4,13 @@ use base64::Engine as _;
 use serde_json::Value;
 
 /// The present of these tests.
-pub const NOW: i64 = 1_700_000_000 / 3600 * 3600 + 1234;
+pub(crate) const NOW: i64 = 1_700_000_000 / 3600 * 3600 + 1234;
 
 /// The last full hour minus two hours.
-pub const T0: i64 = NOW / 3600 * 3600 - 7200;
+pub(crate) const T0: i64 = NOW / 3600 * 3600 - 7200;
 
 /// Replaces the marks by absolute times.
-pub fn fill(text: &str) -> String {
+pub(crate) fn fill(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("{{") {
@@ -44,7 +44,7 @@ fn time(mark: &str) -> Option<i64> {
 }
 
 /// As [`fill`], for a parsed value: a text that is nothing but a mark becomes an integer.
-pub fn fill_json(value: &Value) -> Value {
+pub(crate) fn fill_json(value: &Value) -> Value {
     match value {
         Value::String(text) => {
             match text.strip_prefix("{{").and_then(|text| text.strip_suffix("}}")).and_then(time) {
@@ -63,7 +63,7 @@ pub fn fill_json(value: &Value) -> Value {
 }
 
 /// The body of a step or a batch.
-pub fn body_of(step: &Value) -> Vec<u8> {
+pub(crate) fn body_of(step: &Value) -> Vec<u8> {
     if let Some(json) = step.get("json") {
         return fill_json(json).to_string().into_bytes();
     }
@@ -76,7 +76,7 @@ pub fn body_of(step: &Value) -> Vec<u8> {
         let line = fill(generate["line"].as_str().unwrap());
         let skip = number("skip");
         for i in (0..number("n")).filter(|i| skip == 0 || i % skip != skip - 1) {
-            let value = ((i * i * 31 + i * 17 + number("seed")) % 997) as f64 / 8.0;
+            let value = f64::from(i32::try_from((i * i * 31 + i * 17 + number("seed")) % 997).unwrap()) / 8.0;
             let time = T0 + number("offset") + i * number("step");
             body += &line
                 .replace("{i}", &i.to_string())
