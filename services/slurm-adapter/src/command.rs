@@ -10,7 +10,7 @@ use cc_runtime::env::Env;
 use cc_runtime::error::chain;
 use cc_runtime::flags::{self, Flag, Flags, Kind, Stop};
 
-use crate::publish::{Server, channel};
+use crate::publish::{self, channel};
 use crate::replay::Replay;
 use crate::token::Source;
 
@@ -140,7 +140,7 @@ async fn run_replay(
     clock: &Clock,
     out: &mut (dyn Write + Send),
 ) -> Result<(), String> {
-    let server: Server = flags.text("server").parse().map_err(|error| chain(&error))?;
+    let server: publish::Server = flags.text("server").parse().map_err(|error| chain(&error))?;
     let ca_file = flags.given("ca-file").map(PathBuf::from);
     let transport = channel(&server, ca_file.as_deref()).map_err(|error| chain(&error))?;
     let token = Source::new(flags.given("token-file").map(PathBuf::from), env);
@@ -148,72 +148,4 @@ async fn run_replay(
 }
 
 #[cfg(test)]
-mod tests {
-    use cc_runtime::env::MapEnv;
-
-    use super::*;
-
-    async fn call(words: &[&str]) -> (Exit, String, String) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let words = words.iter().map(|&word| word.to_owned()).collect();
-        let exit = run(words, Arc::new(MapEnv::new()), &Clock::system(), &mut out, &mut err).await;
-        (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
-    }
-
-    #[tokio::test]
-    async fn version_is_told() {
-        let (exit, out, _) = call(&["-version"]).await;
-        assert_eq!((exit.code(), out), (0, format!("Version:\t{}\n", env!("CARGO_PKG_VERSION"))));
-    }
-
-    #[tokio::test]
-    async fn mistakes_are_named_and_exit_2() {
-        for (words, text) in [
-            (&[] as &[&str], "no command"),
-            (&["play"], "'play' is no command"),
-            (&["replay"], "replay needs a recording"),
-            (&["replay", "-json"], "replay needs a recording"),
-            (&["replay", "x", "-what"], "flag provided but not defined: -what"),
-            (&["replay", "x", "-shift", "soon"], "invalid value \"soon\" for -shift"),
-            (&["replay", "x", "-patience", "-1"], "invalid value \"-1\" for -patience"),
-        ] {
-            let (exit, out, err) = call(words).await;
-            assert_eq!((exit.code(), out.as_str()), (2, ""), "{words:?}");
-            assert!(err.contains(text) && err.contains("-token-file"), "{words:?}: {err}");
-        }
-        let (exit, _, err) = call(&["replay", "-help"]).await;
-        assert_eq!(exit.code(), 0);
-        assert!(err.contains("-spool string"), "{err}");
-    }
-
-    #[tokio::test]
-    async fn what_does_not_work_is_told_and_exits_1() {
-        let (exit, _, err) = call(&["replay", "/nonexistent.jsonl", "-server", "http://127.0.0.1:1"]).await;
-        assert_eq!(exit.code(), 1);
-        assert!(err.starts_with("the recording /nonexistent.jsonl cannot be opened: No such file"), "{err}");
-        let (exit, _, err) = call(&["replay", "x", "-server", "http://example.org"]).await;
-        assert_eq!(exit.code(), 1);
-        assert!(err.contains("without TLS"), "{err}");
-    }
-
-    #[test]
-    fn flags_reach_the_replay() {
-        let words = [
-            "replay",
-            "f.jsonl",
-            "-shift=-5",
-            "--cluster",
-            "fritz",
-            "-spool",
-            "d",
-            "-json",
-            "-adapter-id",
-            "x",
-        ];
-        let asked = parse(words.map(str::to_owned).to_vec()).unwrap();
-        let Asked::Replay(replay, _) = asked else { panic!("{asked:?}") };
-        assert_eq!((replay.shift_s, replay.cluster.as_deref(), replay.json), (-5, Some("fritz"), true));
-        assert_eq!((replay.spool, replay.adapter_id.as_str()), (Some("d".into()), "x"));
-        assert_eq!(replay.patience, Duration::from_mins(5));
-    }
-}
+mod tests;

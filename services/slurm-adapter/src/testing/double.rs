@@ -86,8 +86,11 @@ impl Server {
     }
 
     pub(crate) fn transport(&self) -> Transport {
-        let routes = Routes::new(SchedulerIngestServer::new(self.clone()));
-        BoxCloneSyncService::new(local(routes).map_err(|error| NoAnswer(error.into())))
+        BoxCloneSyncService::new(local(self.routes()).map_err(|error| NoAnswer(error.into())))
+    }
+
+    pub(crate) fn routes(&self) -> Routes {
+        Routes::new(SchedulerIngestServer::new(self.clone()))
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
