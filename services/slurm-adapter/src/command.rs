@@ -9,6 +9,7 @@ use cc_runtime::clock::Clock;
 use cc_runtime::env::Env;
 use cc_runtime::error::chain;
 use cc_runtime::flags::{self, Flag, Flags, Kind, Stop};
+use cc_runtime::process::version_text;
 
 use crate::publish::{self, channel};
 use crate::replay::Replay;
@@ -76,10 +77,10 @@ pub async fn run(
     err: &mut (dyn Write + Send),
 ) -> Exit {
     let (exit, text) = match parse(words) {
-        Ok(Asked::Version) => (
-            Exit::Done,
-            writeln!(out, "Version:\t{}", env!("CARGO_PKG_VERSION")).err().map(|error| error.to_string()),
-        ),
+        Ok(Asked::Version) => match out.write_all(version_text("cc-slurm-adapter").as_bytes()) {
+            Ok(()) => (Exit::Done, None),
+            Err(error) => (Exit::Failed, Some(error.to_string())),
+        },
         Ok(Asked::Replay(replay, flags)) => match run_replay(&replay, &flags, env, clock, out).await {
             Ok(()) => (Exit::Done, None),
             Err(text) => (Exit::Failed, Some(text)),

@@ -157,17 +157,19 @@ pub async fn run(
     Ok(())
 }
 
-/// Whether trying again may help. A token may be renewed and a server configured meanwhile, but nobody waits for that in
+/// Reasons of `FAILED_PRECONDITION` that the next `Hello` removes: the process that had heard it is gone.
+const HELLO_HELPS: [&str; 2] = ["HELLO_REQUIRED", "EPOCH_UNKNOWN"];
+
+/// Whether trying again is of no use. A token may be renewed and a server configured meanwhile, but nobody waits for that in
 /// front of a command.
 fn is_final(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unauthenticated
-            | Code::PermissionDenied
-            | Code::InvalidArgument
-            | Code::FailedPrecondition
-            | Code::Unimplemented
-    )
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => true,
+        Code::FailedPrecondition => {
+            !cc_runtime::error::reason(status).is_some_and(|reason| HELLO_HELPS.contains(&reason.as_str()))
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

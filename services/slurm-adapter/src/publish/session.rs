@@ -27,6 +27,8 @@ const BATCH_EVENTS_MAX: u32 = 1000;
 const MESSAGE_BYTES_MAX: u32 = 4 * 1024 * 1024;
 /// Longest wait for the server's side of the stream to end, when there is nothing more to say.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
+/// Metadata with the name of the adapter, on every call.
+const ADAPTER_ID: &str = "x-adapter-id";
 /// Heartbeats of the server that may be missed.
 const SILENT_BEATS_MAX: u32 = 3;
 
@@ -350,6 +352,10 @@ impl<'a> Session<'a> {
             let value =
                 value.parse().map_err(|_| Error::Token("it has characters that no token has".to_owned()))?;
             request.metadata_mut().insert("authorization", value);
+        }
+        // the process that heard Hello may be another one than the next
+        if let Ok(name) = self.options.adapter_id.parse() {
+            request.metadata_mut().insert(ADAPTER_ID, name);
         }
         Ok(request)
     }

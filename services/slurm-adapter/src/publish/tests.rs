@@ -97,6 +97,7 @@ async fn every_event_is_sent_in_order_and_told_once() {
     let ledger = server.ledger();
     assert!(ledger.batches.iter().all(|batch| batch.events.len() <= 10));
     assert_eq!(ledger.hellos.len(), 1);
+    assert_eq!(ledger.names.iter().collect::<Vec<_>>(), ["test"]);
     let hello = &ledger.hellos[0];
     assert_eq!((hello.revision_min, hello.revision_max, hello.want_lease), (1, 1, false));
     assert_eq!(
@@ -193,6 +194,15 @@ async fn what_trying_again_does_not_change_ends_at_once_and_loses_nothing() {
     let server = Server::new([Fault::Revision(2)]);
     let (sent, _) = send(&server, &outbox(events("a", 0..3)), &Options::new("test")).await;
     assert!(matches!(sent, Err(Error::Revision { found: 2 })));
+}
+
+#[test]
+fn a_server_that_forgot_the_hello_hears_it_again() {
+    let refused = |reason: &'static str| -> Status {
+        cc_runtime::error::Failure::new(cc_runtime::error::Kind::Conflict, reason, "x").precondition().into()
+    };
+    assert!(!is_final(&refused("HELLO_REQUIRED")) && !is_final(&refused("EPOCH_UNKNOWN")));
+    assert!(is_final(&refused("FENCED")) && is_final(&Status::failed_precondition("x")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,6 +61,8 @@ pub(crate) struct Ledger {
     pub(crate) heartbeats: Vec<Heartbeat>,
     pub(crate) done: Vec<CommandDone>,
     pub(crate) tokens: HashSet<String>,
+    /// Names in the metadata of streams.
+    pub(crate) names: HashSet<String>,
     /// Most events under way at a time.
     pub(crate) under_way_max: usize,
     /// Rules the client broke.
@@ -288,6 +290,9 @@ impl SchedulerIngest for Server {
         &self,
         request: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<Self::PublishStream>, Status> {
+        let name =
+            request.metadata().get("x-adapter-id").and_then(|name| name.to_str().ok()).unwrap_or_default();
+        self.ledger().names.insert(name.to_owned());
         let fault = self.ledger().current.clone().unwrap_or(Fault::None);
         let talk = Talk::open(self.clone(), request.into_inner(), fault);
         let stream =
