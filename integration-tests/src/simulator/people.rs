@@ -2,7 +2,7 @@
 
 /// Name, roles and password of the accounts that the demo prints, one per role.
 pub const ACCOUNTS: &[(&str, &str, &str)] = &[
-    ("admin", "admin", "admin"),
+    ("operator", "admin", "operator"),
     ("sam", "support", "sam"),
     ("meike", "manager", "meike"),
     ("ada", "user", "ada"),

@@ -13,6 +13,7 @@ pub mod attempts;
 mod bounded;
 pub mod cli;
 mod error;
+mod fresh;
 mod grpc;
 mod janitor;
 pub mod keys;
@@ -30,5 +31,6 @@ pub mod user;
 pub mod users;
 
 pub use self::error::Error;
+pub use self::fresh::fresh_keys;
 pub use self::settings::Settings;
 pub use self::start::{Deps, start};

@@ -11,6 +11,7 @@ mod database;
 mod error;
 mod open;
 mod options;
+mod process;
 mod read;
 pub mod side;
 pub mod sql;

@@ -1,0 +1,197 @@
+//! What the command line does besides serving (config-and-cli.md 6.3, 6.5, 6.6, 8): on the files, in this process, also
+//! while services run.
+
+mod import;
+mod init;
+
+use std::io::{self, Read, Write};
+
+use cc_database::{Database, Migrated};
+use cc_model::Clusters;
+use cc_runtime::config::Config;
+use cc_runtime::config::archive::Place;
+use cc_runtime::flags::Flags;
+
+pub use init::{init, init_tls};
+
+use crate::compose::{self, Parts};
+
+/// An action failed; the text is for the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Standard output is gone.
+    #[error("failed to write to standard output")]
+    Output(#[from] io::Error),
+    /// The database.
+    #[error("{0}")]
+    Database(#[source] cc_database::Error),
+    /// A user or a token.
+    #[error(transparent)]
+    Auth(#[from] cc_auth::cli::Error),
+    /// Keys or settings of auth.
+    #[error(transparent)]
+    AuthSettings(#[from] cc_auth::settings::SettingsError),
+    /// A part that cannot be opened.
+    #[error(transparent)]
+    Compose(#[from] compose::Error),
+    /// The archive.
+    #[error("{0}")]
+    Archive(#[from] cc_archive::Error),
+    /// A job cannot be imported.
+    #[error("importing job: {0}")]
+    Import(#[from] import::Error),
+    /// It needs authentication.
+    #[error("--add-user and --del-user can only be used if authentication is enabled")]
+    NoAuthentication,
+    /// A flag of the reference that is not built yet.
+    #[error("-{flag} is not built yet: {instead}")]
+    NotBuilt {
+        /// The flag.
+        flag: &'static str,
+        /// What to do meanwhile.
+        instead: &'static str,
+    },
+    /// There is no directory server to ask.
+    #[error("LDAP authentication is not configured")]
+    NoLdap,
+}
+
+/// Flags of the reference that later versions bring, with what to do until then. They fail loudly: a script that relies
+/// on one must not go on.
+const NOT_BUILT: [(&str, &str); 6] = [
+    ("revert-db", "the database is at version 11, which is the reference's own"),
+    ("force-db", "run it with the reference's cc-backend"),
+    ("optimize-db", "run it with the reference's cc-backend while this one is stopped"),
+    ("init-db", "run it with the reference's cc-backend while this one is stopped"),
+    ("apply-tags", "taggers come with a later version"),
+    ("cleanup-checkpoints", "the store removes old samples by itself"),
+];
+
+/// `-migrate-db`: makes an empty or missing database; says what to do with an older one.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn migrate(config: &Config, out: &mut (dyn Write + Send)) -> Result<(), Error> {
+    let (Migrated::Created | Migrated::AlreadyCurrent) =
+        cc_database::migrate(&config.main.db).await.map_err(Error::Database)?;
+    let path = config.main.db.display();
+    writeln!(out, "MigrateDB Success: Migrated SQLite database at '{path}' to version 11.")?;
+    Ok(())
+}
+
+/// Whether any flag asks for an action on the open database.
+pub fn wanted(flags: &Flags) -> bool {
+    ["add-user", "del-user", "jwt", "import-job"].iter().any(|name| flags.given(name).is_some())
+        || flags.on("sync-ldap")
+}
+
+/// Refuses what is not built, before anything is opened.
+///
+/// # Errors
+/// [`Error::NotBuilt`].
+pub fn refuse_unbuilt(flags: &Flags) -> Result<(), Error> {
+    for (flag, instead) in NOT_BUILT {
+        if flags.on(flag) {
+            return Err(Error::NotBuilt { flag, instead });
+        }
+    }
+    Ok(())
+}
+
+/// The actions in the order of the reference: users and tokens, then the archive, then imports. The archive is opened
+/// even when nothing is asked of it, so that a broken one is noticed.
+///
+/// # Errors
+/// The first action that fails.
+pub async fn run(
+    parts: &Parts,
+    flags: &Flags,
+    input: &mut (dyn Read + Send),
+    out: &mut (dyn Write + Send),
+) -> Result<(), Error> {
+    let database = compose::open_database(&parts.config, &parts.tasks).await?;
+    users(parts, &database, flags, input, out).await?;
+    let archive = open_archive(&parts.config)?;
+    if let Some(pairs) = flags.given("import-job") {
+        import::import(&archive, &database, &parts.clock, pairs).await?;
+    }
+    Ok(())
+}
+
+/// The last word of a call without `-server`.
+///
+/// # Errors
+/// [`Error::Output`].
+pub fn say_nothing_served(out: &mut (dyn Write + Send)) -> Result<(), Error> {
+    writeln!(out, "No errors, server flag not set. Exiting cc-backend.")?;
+    Ok(())
+}
+
+/// Runs an action before there is a runtime; the result is the exit code, an error is told on standard output as the
+/// reference does it for `-init`.
+pub fn early<E: std::error::Error + 'static>(action: impl Future<Output = Result<(), E>>) -> u8 {
+    let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(action).map_err(|error| cc_runtime::error::chain(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(text) => {
+            // Without standard output there is nobody to tell.
+            let _ = writeln!(io::stdout(), "{text}");
+            1
+        }
+    }
+}
+
+/// The archive's directory with its cluster files.
+#[derive(Debug)]
+pub struct Archive {
+    layout: cc_archive::layout::Layout,
+    clusters: cc_archive::clusters::ClusterFiles,
+}
+
+impl Archive {
+    fn clusters(&self) -> Clusters {
+        self.clusters.snapshot().clusters.clone()
+    }
+}
+
+fn open_archive(config: &Config) -> Result<Archive, Error> {
+    let path = match &config.archive.place {
+        Place::File { path } => path,
+        Place::S3(_) => return Err(cc_archive::Error::Kind { kind: "s3" }.into()),
+        Place::Sqlite { .. } => return Err(cc_archive::Error::Kind { kind: "sqlite" }.into()),
+    };
+    let layout = cc_archive::layout::Layout::open(path)?;
+    let clusters = cc_archive::clusters::ClusterFiles::load(layout.clone(), 0)?;
+    Ok(Archive { layout, clusters })
+}
+
+async fn users(
+    parts: &Parts,
+    database: &Database,
+    flags: &Flags,
+    input: &mut (dyn Read + Send),
+    out: &mut (dyn Write + Send),
+) -> Result<(), Error> {
+    let (add, delete) = (flags.given("add-user"), flags.given("del-user"));
+    if parts.config.main.disable_authentication {
+        return if add.is_some() || delete.is_some() { Err(Error::NoAuthentication) } else { Ok(()) };
+    }
+    let settings = cc_auth::Settings::load(&parts.config, &*parts.env)?;
+    if let Some(spec) = add {
+        cc_auth::cli::add_user(database, &parts.clock, spec, input).await?;
+    }
+    if let Some(name) = delete {
+        cc_auth::cli::del_user(database, &parts.clock, name).await?;
+    }
+    if flags.on("sync-ldap") {
+        return Err(Error::NoLdap);
+    }
+    if let Some(name) = flags.given("jwt") {
+        let line = cc_auth::cli::mint_jwt(database, &parts.clock, &settings, name).await?;
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `cc-backend`: every service and the gateway in one process, and the actions of the command line.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use cc_backend::actions;
+use cc_backend::compose::{self, Parts};
+use cc_runtime::clock::Clock;
+use cc_runtime::flags::Flags;
+use cc_runtime::process::{Next, Process, Program};
+use cc_runtime::tasks::BoxError;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    Program::backend().early(early).run(run)
+}
+
+/// `-init` and `-init-tls` read no file.
+fn early(flags: &Flags, clock: &Clock) -> Option<u8> {
+    if flags.on("init") {
+        return Some(actions::early(actions::init(&mut io::stdout())));
+    }
+    flags
+        .given("init-tls")
+        .map(|directory| actions::early(actions::init_tls(directory, clock, &mut io::stdout())))
+}
+
+async fn run(process: Process) -> Result<Next, BoxError> {
+    let mut out = io::stdout();
+    actions::refuse_unbuilt(&process.flags)?;
+    if process.flags.on("migrate-db") {
+        actions::migrate(&process.config, &mut out).await?;
+        return Ok(Next::Exit(0));
+    }
+    let parts = Parts {
+        config: Arc::clone(&process.config),
+        env: Arc::clone(&process.env),
+        clock: process.clock.clone(),
+        tasks: process.tasks.clone(),
+        health: process.health.clone(),
+    };
+    if actions::wanted(&process.flags) || !process.serves() {
+        actions::run(&parts, &process.flags, &mut io::stdin(), &mut out).await?;
+    }
+    if !process.serves() {
+        actions::say_nothing_served(&mut out)?;
+        return Ok(Next::Exit(0));
+    }
+    let gateway = compose::compose(&parts).await?;
+    process.serve_web(gateway.http)?;
+    if let Some(routes) = gateway.grpc {
+        process.serve_grpc(routes.prepare().into_axum_router())?;
+    }
+    Ok(Next::Serve)
+}

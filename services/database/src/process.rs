@@ -1,0 +1,24 @@
+//! Opening `job.db` for the life of a process.
+
+use cc_runtime::config::Config;
+use cc_runtime::tasks::{Stage, Tasks};
+
+use crate::{Database, Options, Result};
+
+impl Database {
+    /// Opens the database of the configuration and has it closed when the shutdown comes to its stage: the log is folded into the file
+    /// then, so that a cold copy is complete (spec job-db.md 1, rule 13).
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn of_process(config: &Config, tasks: &Tasks) -> Result<Self> {
+        let database = Self::open(&config.main.db, &Options::from(&config.main.db_config)).await?;
+        let closing = database.clone();
+        tasks.at(Stage::Database).on_shutdown("close job.db", async move {
+            if let Err(error) = closing.close().await {
+                tracing::error!(error = %cc_runtime::error::chain(&error), "job.db was not closed cleanly");
+            }
+        });
+        Ok(database)
+    }
+}
