@@ -69,6 +69,12 @@ pub fn to_string<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String>
     to_vec(value).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Appends a text in quotes, escaped as Go escapes it.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    // neither a text nor a Vec can fail
+    let _ = text.serialize(&mut serde_json::Serializer::with_formatter(out, GoFormatter));
+}
+
 /// One thing that is wrong in a document, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -11,12 +11,16 @@
 
 pub mod cluster;
 pub mod duration;
+pub mod footprint;
 pub mod job;
 pub mod json;
 pub mod names;
 pub mod node_list;
 pub mod number;
+pub mod plan;
+pub mod resample;
 pub mod scope;
+pub mod series;
 pub mod unit;
 
 #[cfg(test)]
