@@ -3,7 +3,7 @@
 //! - [`job`]: a job as schedulers report it and as it is stored and shown
 //! - [`cluster`]: `cluster.json`: metrics, sub-clusters, topology, which host belongs where
 //! - [`node_list`]: host list expressions such as `f[0101-0188],w1`
-//! - [`scope`], [`unit`], [`names`], [`duration`], [`number`], [`json`]: small words used by all of them
+//! - [`scope`], [`mod@unit`], [`names`], [`duration`], [`number`], [`json`]: small words used by all of them
 //! - [`series`]: the metric data of a job (`data.json`), its statistics, its encoding
 //! - [`resample`]: thinning a series (LTTB, average, every n-th)
 //! - [`plan`]: which native series of a host make up a metric at a scope
