@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use cc_proto::access::Peer;
@@ -33,7 +34,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Problem};
 use crate::env::{Env, ProgramEnv};
 use crate::flags::{self, Flag, Flags};
-use crate::health::Health;
+use crate::health::{Health, Readiness};
 use crate::listener::tls::Certificate;
 use crate::listener::{self, Bound};
 use crate::logging;
@@ -121,7 +122,16 @@ impl Program {
         M: FnOnce(Process) -> F,
         F: Future<Output = Result<Next, BoxError>>,
     {
-        ExitCode::from(start::run(&self, main))
+        self.run_with(std::env::args().skip(1), main)
+    }
+
+    /// As [`Program::run`], with these words in place of the command line.
+    pub fn run_with<M, F>(self, words: impl IntoIterator<Item = String>, main: M) -> ExitCode
+    where
+        M: FnOnce(Process) -> F,
+        F: Future<Output = Result<Next, BoxError>>,
+    {
+        ExitCode::from(start::run(&self, words, main))
     }
 }
 
@@ -230,6 +240,20 @@ impl Process {
         match (redirect, &self.config.main.redirect_http_to) {
             (Some(bound), Some(target)) => self.serve(bound, listener::redirect_router(target), None),
             _ => Ok(()),
+        }
+    }
+
+    /// Waits until these parts are ready, but not long. The ports are bound already, so whoever connects meanwhile waits instead of
+    /// being refused; what is still not ready afterwards is answered with 503.
+    pub async fn settle(&self, parts: &[Readiness]) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let ready = async {
+            for part in parts {
+                part.wait_ready().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, ready).await.is_err() {
+            tracing::warn!("serving although not everything is ready: {}", self.health.summary());
         }
     }
 

@@ -221,7 +221,10 @@ async fn finish(process: &Process, end: End, signals: &mut Signals) -> u8 {
 
 /// Beats for ever: measures how late the runtime is, and keeps the service manager patient and informed.
 async fn pulse(notifier: Notifier, health: Health, busy: Arc<AtomicBool>) {
-    let mut ticks = interval(PULSE);
+    // Three signs of life in the watchdog's period: one may be late, and one lost.
+    let watchdog = notifier.watchdog_period().map(|period| (period / 3).max(Duration::from_millis(1)));
+    let beat = watchdog.map_or(PULSE, |period| period.min(PULSE));
+    let mut ticks = interval(beat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut expected, mut status) = (Instant::now(), String::new());
     let (mut alive, mut extended) = (None::<Instant>, None::<Instant>);
@@ -229,7 +232,7 @@ async fn pulse(notifier: Notifier, health: Health, busy: Arc<AtomicBool>) {
         ticks.tick().await;
         let now = Instant::now();
         let late = now.saturating_duration_since(expected);
-        expected = now + PULSE;
+        expected = now + beat;
         ::metrics::histogram!("runtime_late_seconds").record(late.as_secs_f64());
         if late > LATE {
             tracing::warn!("the process is overloaded: it answers {} ms late", late.as_millis());
@@ -240,8 +243,8 @@ async fn pulse(notifier: Notifier, health: Health, busy: Arc<AtomicBool>) {
         let due = |last: Option<Instant>, period: Duration| {
             last.is_none_or(|last| now.duration_since(last) >= period)
         };
-        if let Some(period) = notifier.watchdog_period()
-            && due(alive, period / 3)
+        if let Some(period) = watchdog
+            && due(alive, period)
         {
             notifier.alive();
             alive = Some(now);

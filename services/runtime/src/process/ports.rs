@@ -1,5 +1,6 @@
 //! Which ports a process has, by what it is; binding them, and telling where they are.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -129,10 +130,18 @@ pub(super) fn written(role: Role, config: &Config) -> Vec<&Path> {
 
 /// Adds an address to the file of addresses.
 pub(super) fn announce(shared: &Shared, purpose: &str, address: &str) -> Result<(), files::Error> {
-    let Some(path) = &shared.listen_file else { return Ok(()) };
     let mut announced = shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
     announced.insert(purpose.to_owned(), address.to_owned());
-    let map: serde_json::Map<_, _> =
-        announced.iter().map(|(purpose, address)| (purpose.clone(), address.clone().into())).collect();
-    files::write_atomic(path, format!("{}\n", serde_json::Value::Object(map)))
+    write(shared, &announced)
+}
+
+/// Writes the file of addresses, unless there are none yet.
+pub(super) fn write_announced(shared: &Shared) -> Result<(), files::Error> {
+    let announced = shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
+    if announced.is_empty() { Ok(()) } else { write(shared, &announced) }
+}
+
+fn write(shared: &Shared, announced: &BTreeMap<String, String>) -> Result<(), files::Error> {
+    let Some(path) = &shared.listen_file else { return Ok(()) };
+    files::write_atomic(path, format!("{}\n", serde_json::json!(announced)))
 }

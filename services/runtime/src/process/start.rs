@@ -1,5 +1,6 @@
 //! From the command line to the runtime: everything that happens while the process has one thread.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,12 @@ const WRONG_USAGE: u8 = 2;
 const FAILED: u8 = 1;
 
 /// Runs the program; the result is the exit code.
-pub(super) fn run<M, F>(program: &Program, main: M) -> u8
+pub(super) fn run<M, F>(program: &Program, words: impl IntoIterator<Item = String>, main: M) -> u8
 where
     M: FnOnce(Process) -> F,
     F: Future<Output = Result<Next, BoxError>>,
 {
-    let flags = match Flags::parse(program.flags, std::env::args().skip(1)) {
+    let flags = match Flags::parse(program.flags, words) {
         Ok(flags) => flags,
         Err(Stop::Help) => {
             complain(&flags::usage(program.name, program.flags));
@@ -134,10 +135,10 @@ fn open(role: Role, flags: &Flags, config: &Config, env: &dyn Env) -> Result<Sha
         privileges::check_writable(ports::written(role, config))?;
     }
     let listen_file = flags.given("listen-file").map(str::to_owned).or_else(|| env.get("CC_LISTEN_FILE"));
-    let announcements: Vec<_> = [&bound.web, &bound.redirect, &bound.grpc, &bound.private]
+    let announced: BTreeMap<_, _> = [&bound.web, &bound.redirect, &bound.grpc, &bound.private]
         .into_iter()
         .flatten()
-        .map(|bound| (bound.name(), bound.address().to_string()))
+        .map(|bound| (bound.name().to_owned(), bound.address().to_string()))
         .collect();
     let shared = Shared {
         serves,
@@ -146,11 +147,9 @@ fn open(role: Role, flags: &Flags, config: &Config, env: &dyn Env) -> Result<Sha
         ports: Mutex::new(bound),
         hooks: Hooks::default(),
         listen_file: listen_file.map(PathBuf::from),
-        announced: Mutex::default(),
+        announced: Mutex::new(announced),
     };
-    for (purpose, address) in announcements {
-        ports::announce(&shared, purpose, &address)?;
-    }
+    ports::write_announced(&shared)?;
     Ok(shared)
 }
 
