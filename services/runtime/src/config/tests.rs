@@ -10,7 +10,7 @@ use super::metric_store::{CheckpointFormat, Cleanup};
 use super::operation::Limits;
 use super::services::{Address, Entry};
 use super::*;
-use crate::env::MapEnv;
+use crate::env::{Env as _, MapEnv, ProcessEnv};
 
 fn load(value: &Value) -> Result<Loaded, Problems> {
     Config::parse(&value.to_string(), Program::Backend, &MapEnv::new())
@@ -372,4 +372,39 @@ fn secrets_never_show_in_debug() {
         "metric-store-external": [{"scope": "*", "url": "http://x", "token": "hidden"}]});
     let shown = format!("{:?}", good(&value));
     assert!(!shown.contains("hidden"), "{shown}");
+}
+
+/// The configurations the reference was recorded with.
+#[test]
+fn recorded_configurations_are_accepted_without_a_word() {
+    let shared = ProcessEnv
+        .get("CC_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
+    let fixtures = shared.join("fixtures");
+    let read = |path: PathBuf| -> Option<Value> {
+        Some(serde_json::from_slice(&std::fs::read(path).ok()?).unwrap())
+    };
+    let Some(hub) = read(fixtures.join("site/hub/config.json")) else {
+        println!("skipped: no {}", fixtures.display());
+        return;
+    };
+    let mut all = vec![hub.clone(), read(fixtures.join("site/real/config.json")).unwrap()];
+    for part in ["rest", "auth", "ui", "taggers", "nats"] {
+        for entry in std::fs::read_dir(fixtures.join("scenarios").join(part)).unwrap() {
+            let Some(overlay) = read(entry.unwrap().path()).unwrap()["config"].as_object().cloned() else {
+                continue;
+            };
+            let mut whole = hub.clone();
+            for (section, values) in overlay {
+                for (key, value) in values.as_object().unwrap() {
+                    whole[&section][key] = value.clone();
+                }
+            }
+            all.push(whole);
+        }
+    }
+    assert!(all.len() > 8, "{}", all.len());
+    for value in all {
+        assert_eq!(findings(&value), [""; 0], "{value}");
+    }
 }
