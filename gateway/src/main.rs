@@ -27,6 +27,7 @@ async fn run(process: Process) -> Result<Next, BoxError> {
         archive: wires.to(Peer::Gateway, Peer::Archive)?,
         metric_store: wires.to(Peer::Gateway, Peer::MetricStore)?,
     })?;
+    process.settle(&[gateway.state.readiness().clone()]).await;
     process.serve_web(gateway.http)?;
     if let Some(routes) = gateway.grpc {
         process.serve_grpc(routes.prepare().into_axum_router())?;

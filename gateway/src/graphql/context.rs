@@ -85,9 +85,10 @@ impl Viewing {
     }
 }
 
-/// An error with a stable `code` that pages read.
-pub(super) fn error(code: &'static str, message: impl Into<String>) -> Error {
-    Error::new(message.into()).extend_with(|_, extensions| extensions.set("code", code))
+/// An error with a stable `reason` that pages read. Not `code`: clients of the reference take one of those for an error of
+/// the protocol.
+pub(super) fn error(reason: &'static str, message: impl Into<String>) -> Error {
+    Error::new(message.into()).extend_with(|_, extensions| extensions.set("reason", reason))
 }
 
 /// Known, but not for this caller.
@@ -108,7 +109,7 @@ pub(super) fn refused(status: &Status) -> Error {
             // The row exists: people are told whom to ask, and with the text that scripts know.
             let needs = details.get("needs").cloned().unwrap_or_default();
             return Error::new("sql: no rows in result set").extend_with(|_, extensions| {
-                extensions.set("code", "FORBIDDEN");
+                extensions.set("reason", "FORBIDDEN");
                 extensions.set("needs", needs.clone());
             });
         }
@@ -116,11 +117,11 @@ pub(super) fn refused(status: &Status) -> Error {
     }
     match error::kind(status) {
         Kind::Forbidden => forbidden("user has no or unknown roles"),
-        kind => error(code(kind), error::public_text(status)),
+        kind => error(word(kind), error::public_text(status)),
     }
 }
 
-fn code(kind: Kind) -> &'static str {
+fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Invalid | Kind::TooLarge | Kind::Conflict => "INVALID",
         Kind::Unauthenticated => "UNAUTHENTICATED",

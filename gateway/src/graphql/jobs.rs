@@ -6,7 +6,7 @@ use cc_proto::common::v1 as common;
 use cc_proto::job_db::v1::ConcurrentJobsRequest;
 use serde_json::{Map, Value};
 
-use super::context::{self, refused};
+use super::context::{self, Viewing, refused};
 use super::scalars::{Any, JobState, NumericId, Time};
 
 /// One job.
@@ -137,18 +137,9 @@ impl Job {
     }
 
     /// Visible jobs on the first node of a shared job that ran at the same time; null for an exclusive or short job.
-    async fn concurrent_jobs(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<JobLinkResultList>> {
-        let viewing = context::of(ctx)?;
-        let request = viewing.request(ConcurrentJobsRequest { id: self.0.id });
-        let answer = viewing.state.job_db().concurrent_jobs(request).await;
-        let answer = answer.map_err(|status| refused(&status))?.into_inner();
-        let items: Vec<JobLink> =
-            answer.items.iter().map(|link| JobLink { id: link.id.into(), job_id: link.job_id }).collect();
-        Ok(answer.applicable.then_some(JobLinkResultList {
-            list_query: Some(answer.list_query),
-            count: Some(items.len()),
-            items,
-        }))
+    async fn concurrent_jobs(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<JobLinkResultList>> {
+        let found = async { concurrent(context::of(ctx)?, self.0.id).await };
+        found.await.transpose()
     }
 
     /// Numbers that sum the job up.
@@ -172,9 +163,23 @@ impl Job {
     }
 
     /// The owner as a person; null when the name is not in the user table.
-    async fn user_data(&self, ctx: &Context<'_>) -> async_graphql::Result<Option<User>> {
-        Ok(context::of(ctx)?.user(&self.0.user).await?.map(User::from))
+    async fn user_data(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<User>> {
+        let found = async { Ok(context::of(ctx)?.user(&self.0.user).await?.map(User::from)) };
+        found.await.transpose()
     }
+}
+
+async fn concurrent(viewing: &Viewing, id: i64) -> async_graphql::Result<Option<JobLinkResultList>> {
+    let request = viewing.request(ConcurrentJobsRequest { id });
+    let answer = viewing.state.job_db().concurrent_jobs(request).await;
+    let answer = answer.map_err(|status| refused(&status))?.into_inner();
+    let items: Vec<JobLink> =
+        answer.items.iter().map(|link| JobLink { id: link.id.into(), job_id: link.job_id }).collect();
+    Ok(answer.applicable.then_some(JobLinkResultList {
+        list_query: Some(answer.list_query),
+        count: Some(items.len()),
+        items,
+    }))
 }
 
 /// A list of jobs.

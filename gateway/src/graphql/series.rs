@@ -371,8 +371,7 @@ mod tests {
 
     #[test]
     fn the_middle_of_an_even_number_lies_between() {
-        assert_eq!(middle(&[1.0, 2.0, 4.0, 9.0]), 3.0);
-        assert_eq!(middle(&[1.0, 2.0, 9.0]), 2.0);
+        assert_eq!([middle(&[1.0, 2.0, 4.0, 9.0]), middle(&[1.0, 2.0, 9.0])], [3.0, 2.0]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use cc_runtime::{caller, cpu};
 use http::{HeaderMap, StatusCode};
 use tonic::Status;
 
-use super::{Message, strict, wire};
+use super::{Message, strict};
 use crate::auth::gate::Api;
 use crate::problem::Problem;
 use crate::state::State;
@@ -28,7 +28,8 @@ pub async fn start(
     // a job script may be megabytes: not on the threads that serve everybody
     let job = cpu::run(move || Job::from_start_request(&body)).await.map_err(Status::from)?;
     let job = job.map_err(strict::failed)?;
-    let request = caller::request(StartJobRequest { job: Some(wire::to_proto(job)) }, &caller);
+    let request =
+        caller::request(StartJobRequest { job: Some(cc_proto::convert::job_to_proto(&job)) }, &caller);
     let mut job_db = state.job_db();
     state.detached("start job", async move { job_db.start_job(request).await }).await.map_err(refusal)?;
     Ok(json::answer(StatusCode::CREATED, &Message { msg: "success" }))

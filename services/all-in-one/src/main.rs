@@ -50,6 +50,7 @@ async fn run(process: Process) -> Result<Next, BoxError> {
         return Ok(Next::Exit(0));
     }
     let gateway = compose::compose(&parts).await?;
+    process.settle(&[gateway.state.readiness().clone()]).await;
     process.serve_web(gateway.http)?;
     if let Some(routes) = gateway.grpc {
         process.serve_grpc(routes.prepare().into_axum_router())?;

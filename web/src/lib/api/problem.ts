@@ -97,7 +97,7 @@ export function problemOfGraphQL(error: GraphQLErrorShape, requestId: string | n
     typeof error.extensions === 'object' && error.extensions !== null
       ? (error.extensions as Record<string, unknown>)
       : {}
-  const code = String(extensions['code'] ?? '').toUpperCase()
+  const code = String(extensions['reason'] ?? extensions['code'] ?? '').toUpperCase()
   const needs = typeof extensions['needs'] === 'string' ? extensions['needs'] : null
   const byText = MESSAGES.find(([text]) => text === error.message)?.[1]
   return problem(CODES[code] ?? byText ?? 'internal', requestId, needs)
