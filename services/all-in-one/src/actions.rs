@@ -10,11 +10,12 @@ use cc_database::{Database, Migrated};
 use cc_model::Clusters;
 use cc_runtime::config::Config;
 use cc_runtime::config::archive::Place;
+use cc_runtime::files::lock::{DatabaseLock, Purpose};
 use cc_runtime::flags::Flags;
 
 pub use init::{init, init_tls};
 
-use crate::compose::{self, Parts};
+use crate::compose::Parts;
 
 /// An action failed; the text is for the terminal.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +32,6 @@ pub enum Error {
     /// Keys or settings of auth.
     #[error(transparent)]
     AuthSettings(#[from] cc_auth::settings::SettingsError),
-    /// A part that cannot be opened.
-    #[error(transparent)]
-    Compose(#[from] compose::Error),
     /// The archive.
     #[error("{0}")]
     Archive(#[from] cc_archive::Error),
@@ -72,6 +70,8 @@ const NOT_BUILT: [(&str, &str); 6] = [
 /// # Errors
 /// [`Error::Database`].
 pub async fn migrate(config: &Config, out: &mut (dyn Write + Send)) -> Result<(), Error> {
+    let _lock =
+        DatabaseLock::take(&config.main.db, Purpose::Alone).map_err(|error| Error::Database(error.into()))?;
     let (Migrated::Created | Migrated::AlreadyCurrent) =
         cc_database::migrate(&config.main.db).await.map_err(Error::Database)?;
     let path = config.main.db.display();
@@ -109,11 +109,24 @@ pub async fn run(
     input: &mut (dyn Read + Send),
     out: &mut (dyn Write + Send),
 ) -> Result<(), Error> {
-    let database = compose::open_database(&parts.config, &parts.tasks).await?;
-    users(parts, &database, flags, input, out).await?;
+    let (database, _lock) = Database::of_action(&parts.config).await.map_err(Error::Database)?;
+    let outcome = on_database(parts, &database, flags, input, out).await;
+    // Also after a failure: what succeeded before it must be in the file.
+    database.close().await.map_err(Error::Database)?;
+    outcome
+}
+
+async fn on_database(
+    parts: &Parts,
+    database: &Database,
+    flags: &Flags,
+    input: &mut (dyn Read + Send),
+    out: &mut (dyn Write + Send),
+) -> Result<(), Error> {
+    users(parts, database, flags, input, out).await?;
     let archive = open_archive(&parts.config)?;
     if let Some(pairs) = flags.given("import-job") {
-        import::import(&archive, &database, &parts.clock, pairs).await?;
+        import::import(&archive, database, &parts.clock, pairs).await?;
     }
     Ok(())
 }

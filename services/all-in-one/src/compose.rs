@@ -8,6 +8,7 @@ use cc_proto::access::Peer;
 use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
 use cc_runtime::env::Env;
+use cc_runtime::files::lock::Purpose;
 use cc_runtime::health::Health;
 use cc_runtime::tasks::Tasks;
 use cc_runtime::transport::Address;
@@ -54,14 +55,6 @@ pub struct Parts {
     pub health: Health,
 }
 
-/// Opens `job.db` and has it closed at the end of the shutdown.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn open_database(config: &Config, tasks: &Tasks) -> Result<Database, Error> {
-    Database::of_process(config, tasks).await.map_err(Error::Database)
-}
-
 /// Starts every service whose address is `in-process`, and the gateway.
 ///
 /// # Errors
@@ -74,8 +67,11 @@ pub async fn compose(parts: &Parts) -> Result<Gateway, Error> {
         .collect();
     let runs = |peer: Peer| here.contains(&peer);
     let mut wires = Wiring::new(Arc::clone(config), clock.clone(), tasks.clone(), &here)?;
-    let database =
-        if runs(Peer::Auth) || runs(Peer::JobDb) { Some(open_database(config, tasks).await?) } else { None };
+    let purpose = Purpose::Serve { auth: runs(Peer::Auth), job_db: runs(Peer::JobDb) };
+    let database = match purpose {
+        Purpose::Serve { auth: false, job_db: false } => None,
+        _ => Some(Database::of_process(config, tasks, purpose).await.map_err(Error::Database)?),
+    };
 
     if let Some(database) = database.clone().filter(|_| runs(Peer::Auth)) {
         let readiness = health.part(Peer::Auth.name());

@@ -1,6 +1,6 @@
 //! `cc-backend`: every service and the gateway in one process, and the actions of the command line.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -29,6 +29,28 @@ fn early(flags: &Flags, clock: &Clock) -> Option<u8> {
 }
 
 async fn run(process: Process) -> Result<Next, BoxError> {
+    let outcome = serve(process).await;
+    // A database of another version is told as the reference tells it, with the way out.
+    let told = outcome.as_ref().err().and_then(|error| {
+        let database = match error.downcast_ref::<actions::Error>() {
+            Some(actions::Error::Database(database)) => Some(database),
+            _ => match error.downcast_ref::<compose::Error>() {
+                Some(compose::Error::Database(database)) => Some(database),
+                _ => None,
+            },
+        };
+        database.filter(|database| database.way_out().is_some()).map(cc_database::Error::abort_text)
+    });
+    match told {
+        Some(text) => {
+            io::stdout().write_all(text.as_bytes())?;
+            Ok(Next::Exit(1))
+        }
+        None => outcome,
+    }
+}
+
+async fn serve(process: Process) -> Result<Next, BoxError> {
     let mut out = io::stdout();
     actions::refuse_unbuilt(&process.flags)?;
     if process.flags.on("migrate-db") {

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use cc_auth::{Deps, start};
 use cc_database::Database;
 use cc_proto::access::Peer;
+use cc_runtime::files::lock::Purpose;
 use cc_runtime::process::{Next, Process, Program};
 use cc_runtime::tasks::BoxError;
 use cc_runtime::wiring::Wiring;
+
+/// One server of this service per database.
+const PURPOSE: Purpose = Purpose::Serve { auth: true, job_db: false };
 
 fn main() -> ExitCode {
     Program::service(Peer::Auth).run(run)
@@ -21,7 +25,7 @@ async fn run(process: Process) -> Result<Next, BoxError> {
     let routes = start(Deps {
         readiness: readiness.clone(),
         env: Arc::clone(&process.env),
-        database: Database::of_process(&config, &tasks).await?,
+        database: Database::of_process(&config, &tasks, PURPOSE).await?,
         config,
         clock,
         tasks,

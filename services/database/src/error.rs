@@ -11,6 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Another process has the file in a way that excludes ours.
+    #[error(transparent)]
+    Locked(#[from] cc_runtime::files::lock::Error),
     /// There is no file at the path.
     #[error("there is no database file '{}'", path.display())]
     Missing {

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use cc_database::Database;
 use cc_job_db::{Deps, start};
 use cc_proto::access::Peer;
+use cc_runtime::files::lock::Purpose;
 use cc_runtime::process::{Next, Process, Program};
 use cc_runtime::tasks::BoxError;
 use cc_runtime::wiring::Wiring;
+
+/// One server of this service per database.
+const PURPOSE: Purpose = Purpose::Serve { auth: false, job_db: true };
 
 fn main() -> ExitCode {
     Program::service(Peer::JobDb).run(run)
@@ -20,7 +24,7 @@ async fn run(process: Process) -> Result<Next, BoxError> {
     let readiness = health.part(Peer::JobDb.name());
     let routes = start(Deps {
         readiness: readiness.clone(),
-        database: Database::of_process(&config, &tasks).await?,
+        database: Database::of_process(&config, &tasks, PURPOSE).await?,
         archive: wires.to(Peer::JobDb, Peer::Archive)?,
         metric_store: wires.to(Peer::JobDb, Peer::MetricStore)?,
         config,
