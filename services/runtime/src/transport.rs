@@ -22,12 +22,20 @@ pub use self::guard::Guard;
 pub use self::peer::PeerInfo;
 pub use self::serve::{ListenError, Listener, ServeError, serve};
 
-/// Error of a [`Transport`].
+/// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The service gave no answer: it cannot be reached, or the connection broke.
+///
+/// A type of its own, because futures of clients over a boxed error are not `Send` enough to be spawned in every
+/// place (the compiler cannot prove the error's lifetime).
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from the service")]
+pub struct NoAnswer(#[source] pub(crate) BoxError);
 
 /// One service, wherever it lives.
 pub type Transport =
-    BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, BoxError>;
+    BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, NoAnswer>;
 
 /// What one stream may send ahead of its reader: a few series chunks of at most 256 KiB.
 const WINDOW_STREAM_BYTES: u32 = 1024 * 1024;
@@ -36,5 +44,5 @@ const WINDOW_CONNECTION_BYTES: u32 = 8 * 1024 * 1024;
 
 /// A service in this process: same codec, same limits, same deadlines as over a wire, no sockets.
 pub fn local(routes: Routes) -> Transport {
-    BoxCloneSyncService::new(Guard::new(routes).map_err(|never| -> BoxError { match never {} }))
+    BoxCloneSyncService::new(Guard::new(routes).map_err(|never| -> NoAnswer { match never {} }))
 }

@@ -27,7 +27,7 @@ use crate::error::{Failure, Kind};
 use crate::rpc::methods::{self, Method};
 use crate::rpc::metrics::{Calls, Side};
 use crate::rpc::{Identity, failure, timeout, trace};
-use crate::transport::{BoxError, Transport};
+use crate::transport::{NoAnswer, Transport};
 
 /// Repetitions of a call after `Unavailable`.
 const RETRIES_MAX: u32 = 2;
@@ -82,10 +82,10 @@ struct Stacked {
 
 impl Service<http::Request<Body>> for Stacked {
     type Response = http::Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<http::Response<Body>, BoxError>>;
+    type Error = NoAnswer;
+    type Future = BoxFuture<'static, Result<http::Response<Body>, NoAnswer>>;
 
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), NoAnswer>> {
         // readiness is part of the call: its errors need a status, its waiting a deadline
         Poll::Ready(Ok(()))
     }

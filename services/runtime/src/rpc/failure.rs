@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::error::{self, Failure, Kind};
 use crate::rpc::timeout;
-use crate::transport::BoxError;
+use crate::transport::NoAnswer;
 
 /// The status of a call whose time is over.
 pub(crate) fn deadline() -> Status {
@@ -24,7 +24,8 @@ pub(crate) fn is_expired(code: Code, message: &[u8]) -> bool {
 }
 
 /// The status of a call that got no answer.
-pub(crate) fn of_transport(failure: BoxError) -> Status {
+pub(crate) fn of_transport(failure: NoAnswer) -> Status {
+    let failure = failure.0;
     let text = error::chain(failure.as_ref());
     if in_chain::<tonic::ConnectError>(failure.as_ref()) {
         return Failure::new(Kind::Unavailable, "UNREACHABLE", text).into();

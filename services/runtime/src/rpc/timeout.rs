@@ -54,8 +54,8 @@ mod tests {
 
     #[test]
     fn every_unit_is_read() {
-        assert_eq!(parse("2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(parse("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(parse("2H"), Some(Duration::from_hours(2)));
+        assert_eq!(parse("3M"), Some(Duration::from_mins(3)));
         assert_eq!(parse("4S"), Some(Duration::from_secs(4)));
         assert_eq!(parse("100m"), Some(Duration::from_millis(100)));
         assert_eq!(parse("5u"), Some(Duration::from_micros(5)));
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn written_durations_read_back() {
-        for limit in [Duration::from_millis(100), Duration::from_secs(60), Duration::from_secs(86_400)] {
+        for limit in [Duration::from_millis(100), Duration::from_mins(1), Duration::from_hours(24)] {
             let mut headers = HeaderMap::new();
             headers.insert(HEADER, write(limit));
             assert_eq!(read(&headers), Some(limit));

@@ -16,7 +16,9 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 
 use crate::tls::Material;
-use crate::transport::{Address, BoxError, Transport, WINDOW_CONNECTION_BYTES, WINDOW_STREAM_BYTES, peer};
+use crate::transport::{
+    Address, BoxError, NoAnswer, Transport, WINDOW_CONNECTION_BYTES, WINDOW_STREAM_BYTES, peer,
+};
 
 /// A connection that is not there within this time is reported as `Unavailable`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -78,7 +80,7 @@ pub fn remote(address: &Address, peer: Peer, material: Option<&Material>) -> Res
             }))
         }
     };
-    Ok(BoxCloneSyncService::new(channel.map_err(BoxError::from)))
+    Ok(BoxCloneSyncService::new(channel.map_err(|error| NoAnswer(error.into()))))
 }
 
 /// Settings of the connection. The URI is never resolved (our connectors know where to go), it becomes `:scheme`
