@@ -301,4 +301,33 @@ mod tests {
         assert!(matches!(write_atomic(&target, "x").unwrap_err(), Error::Rename { .. }));
         assert_eq!(names(directory.path()), ["taken"]);
     }
+
+    /// Runs in a process whose files may not grow; does nothing otherwise.
+    #[test]
+    fn write_in_child() {
+        use crate::env::{Env as _, ProcessEnv};
+        let Some(target) = ProcessEnv.get("CC_TEST_WRITE") else { return };
+        let error = write_atomic(&target, vec![1; 1024 * 1024]).unwrap_err();
+        assert!(matches!(error, Error::Write { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_write_that_fails_half_way_leaves_the_old_content_and_no_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("state");
+        write_atomic(&target, "old").unwrap();
+        // A file may have one block; the signal that would kill is ignored.
+        let script =
+            "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact files::tests::write_in_child --nocapture";
+        let child = std::process::Command::new("/bin/sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .env("CC_TEST_WRITE", &target)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+        assert!(String::from_utf8_lossy(&child.stdout).contains("1 passed"), "{child:?}");
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert_eq!(names(directory.path()), ["state"]);
+    }
 }

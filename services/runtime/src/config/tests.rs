@@ -10,7 +10,7 @@ use super::metric_store::{CheckpointFormat, Cleanup};
 use super::operation::Limits;
 use super::services::{Address, Entry};
 use super::*;
-use crate::env::{Env as _, MapEnv, ProcessEnv};
+use crate::env::{MapEnv, ProcessEnv};
 
 fn load(value: &Value) -> Result<Loaded, Problems> {
     Config::parse(&value.to_string(), Program::Backend, &MapEnv::new())
