@@ -34,6 +34,7 @@ mod wire;
 
 pub use error::Error;
 pub use ingest::Ingest;
+pub use line::{Scan, scan};
 pub use log::Durability;
 pub use raw_query::RawQuery;
 pub use registry::Rule;

@@ -13,6 +13,39 @@ pub(crate) mod tail;
 /// Longest line that is taken; a longer one is refused as a syntax error.
 pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
 
+/// How many lines of a text could be read, and how many could not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Lines with metric, tags and value.
+    pub good: u64,
+    /// Broken lines.
+    pub bad: u64,
+}
+
+/// Reads a whole text as the store would, without one: for benchmarks, fuzzing and checks of what collectors send.
+pub fn scan(text: &[u8]) -> Scan {
+    let mut scan = Scan::default();
+    let mut time = tail::LastTime::default();
+    let mut lines = 0;
+    let mut at = head::next_line(text, 0, &mut lines);
+    while at < text.len() {
+        let tags = head::metric(text, at).and_then(|(_, behind)| head::tags(text, behind));
+        let tail = tags.map_err(|error| tail::behind_line(text, error.at)).and_then(|(_, end)| {
+            match tail::plain(text, end, &mut time) {
+                Some(tail) => Ok(tail.next),
+                None => tail::full(text, end).map(|tail| tail.next).map_err(|(_, next)| next),
+            }
+        });
+        let (count, next) = match tail {
+            Ok(next) => (&mut scan.good, next),
+            Err(next) => (&mut scan.bad, next),
+        };
+        *count += 1;
+        at = head::next_line(text, next, &mut lines);
+    }
+    scan
+}
+
 /// What is wrong with a line, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LineError<'a> {

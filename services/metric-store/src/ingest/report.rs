@@ -77,9 +77,15 @@ impl Report {
         Reason::ALL.into_iter().zip(&self.refused).filter(|(_, refused)| refused.lines > 0)
     }
 
-    pub(super) fn refuse(&mut self, reason: Reason, error: Option<String>, example: impl FnOnce() -> String) {
+    /// Counts a line. `error` and `example` are asked only where they are kept.
+    pub(super) fn refuse(
+        &mut self,
+        reason: Reason,
+        error: Option<&dyn Fn() -> String>,
+        example: impl FnOnce() -> String,
+    ) {
         if self.first_error.is_none() {
-            self.first_error = error;
+            self.first_error = error.map(|error| error());
         }
         if let Some(refused) = self.refused.get_mut(reason as usize) {
             if refused.lines == 0 {

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::report::Reason;
 use super::*;
+use crate::Rule;
 use crate::testing::{NOW, dump, open, options, write};
 
 fn store() -> (tempfile::TempDir, Arc<Store>) {

@@ -20,20 +20,31 @@ pub(crate) struct Tags<'a> {
 impl Tags<'_> {
     /// Name of the component below the host: type and id, in that order. Empty: the node itself, which `type=node` is with any id.
     pub(crate) fn component(&self) -> String {
+        let [kind, id] = self.component_parts();
+        [kind, id].concat()
+    }
+
+    fn component_parts(&self) -> [&str; 2] {
         match self.kind.as_deref() {
-            Some("node") => String::new(),
-            kind => [kind.unwrap_or_default(), self.id.as_deref().unwrap_or_default()].concat(),
+            Some("node") => ["", ""],
+            kind => [kind.unwrap_or_default(), self.id.as_deref().unwrap_or_default()],
         }
     }
 
     /// Name of the part of the component. Empty: the component itself; nodes have no parts.
     pub(crate) fn sub_component(&self) -> String {
-        match self.kind.as_deref() {
-            Some("node") => String::new(),
-            None if self.id.is_none() => String::new(),
-            _ => [self.sub_kind.as_deref().unwrap_or_default(), self.sub_id.as_deref().unwrap_or_default()]
-                .concat(),
+        if self.component_parts() == ["", ""] {
+            return String::new();
         }
+        [self.sub_kind.as_deref().unwrap_or_default(), self.sub_id.as_deref().unwrap_or_default()].concat()
+    }
+
+    /// Bytes of the longer one of the two names.
+    pub(crate) fn longest(&self) -> usize {
+        let length = |parts: [&Option<Cow<'_, str>>; 2]| -> usize {
+            parts.into_iter().flatten().map(|part| part.len()).sum()
+        };
+        length([&self.kind, &self.id]).max(length([&self.sub_kind, &self.sub_id]))
     }
 }
 
@@ -76,7 +87,7 @@ pub(crate) fn end(text: &[u8], at: usize) -> Option<usize> {
 
 /// The metric name at `at` and the offset behind it.
 pub(crate) fn metric(text: &[u8], at: usize) -> Result<(Cow<'_, str>, usize), LineError<'_>> {
-    let stop = token_end(text, at, b"");
+    let stop = token_end(text, at, false);
     if stop == at {
         return Err(LineError { at, wrong: Wrong::MetricStart(text.get(at).copied().unwrap_or(b'\n')) });
     }
@@ -95,7 +106,7 @@ pub(crate) fn tags(text: &[u8], mut at: usize) -> Result<(Tags<'_>, usize), Line
         if matches!(text.get(at), None | Some(b' ' | b'\n' | b'\r' | b'\t')) {
             return Err(LineError { at, wrong: Wrong::TagAfterComma });
         }
-        let key_end = token_end(text, at, b"=");
+        let key_end = token_end(text, at, true);
         let key = text.get(at..key_end).unwrap_or_default();
         if key.is_empty() {
             return Err(LineError { at, wrong: Wrong::EmptyTagKey });
@@ -104,7 +115,7 @@ pub(crate) fn tags(text: &[u8], mut at: usize) -> Result<(Tags<'_>, usize), Line
             return Err(LineError { at, wrong: Wrong::TagEquals { key, found: text.get(key_end).copied() } });
         }
         let value_at = key_end + 1;
-        let value_end = token_end(text, value_at, b"=");
+        let value_end = token_end(text, value_at, true);
         if value_end == value_at {
             return Err(LineError { at: value_at, wrong: Wrong::EmptyTagValue { key } });
         }
@@ -124,17 +135,40 @@ pub(crate) fn tags(text: &[u8], mut at: usize) -> Result<(Tags<'_>, usize), Line
     }
 }
 
-/// Where a name ends: at an unescaped comma, space or byte of `more`, or at a control byte.
-fn token_end(text: &[u8], mut at: usize, more: &[u8]) -> usize {
+/// What a byte means inside a name.
+const PLAIN: u8 = 0;
+const END: u8 = 1;
+const EQUALS: u8 = 2;
+const ESCAPE: u8 = 4;
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const CLASSES: [u8; 256] = {
+    let mut classes = [PLAIN; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        classes[byte] = END;
+        byte += 1;
+    }
+    classes[0x7F] = END;
+    classes[b' ' as usize] = END;
+    classes[b',' as usize] = END;
+    classes[b'=' as usize] = EQUALS;
+    classes[b'\\' as usize] = ESCAPE;
+    classes
+};
+
+/// Where a name ends: at an unescaped comma, space or control byte, and in tags at an equals sign too.
+#[inline]
+fn token_end(text: &[u8], mut at: usize, in_tags: bool) -> usize {
+    let ends = if in_tags { END | EQUALS } else { END };
     while let Some(&byte) = text.get(at) {
-        match byte {
-            b'\\' => match text.get(at + 1) {
-                Some(next) if matches!(next, b',' | b' ') || more.contains(next) => at += 1,
-                _ => {}
-            },
-            b',' | b' ' | 0..0x20 | 0x7F => break,
-            byte if more.contains(&byte) => break,
-            _ => {}
+        let class = CLASSES.get(usize::from(byte)).copied().unwrap_or(PLAIN);
+        if class & ends != 0 {
+            break;
+        }
+        let escaped = |next: &u8| matches!(next, b',' | b' ') || (in_tags && *next == b'=');
+        if class == ESCAPE && text.get(at + 1).is_some_and(escaped) {
+            at += 1;
         }
         at += 1;
     }
