@@ -3,6 +3,7 @@
 pub(crate) mod archiver;
 pub(crate) mod clusters;
 pub(crate) mod concurrent;
+pub(crate) mod footprints;
 pub(crate) mod ingest;
 pub(crate) mod janitor;
 pub(crate) mod mapping;

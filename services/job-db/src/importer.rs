@@ -7,15 +7,14 @@ use cc_model::{Clusters, Job};
 use cc_runtime::caller::Caller;
 use cc_runtime::clock::Clock;
 
-use crate::app::clusters::ClusterState;
 use crate::app::rest::ImportJob;
-use crate::app::watch::Hub;
 use crate::app::writer;
 use crate::error::Error;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store as _, Unit as _};
 
-/// An open table of jobs.
+/// An open table of jobs. Works beside running services: each insert is one short transaction, and they see the
+/// change like any other.
 #[derive(Debug)]
 pub struct Importer {
     store: SqliteStore,
@@ -36,7 +35,7 @@ impl Importer {
     /// Whether the job can be inserted, before anything of it is written elsewhere.
     ///
     /// # Errors
-    /// [`Error::Exists`], and what a row cannot hold.
+    /// [`Error::JobExists`], and what a row cannot hold.
     pub async fn check(&self, job: &Job) -> Result<(), Error> {
         self.import(job)?;
         let mut unit = self.store.begin("import").await?;
@@ -53,19 +52,8 @@ impl Importer {
     /// As [`Importer::check`].
     pub async fn insert(&self, job: &Job) -> Result<i64, Error> {
         let import = self.import(job)?;
-        let (_, position) = self.store.change_span().await?;
-        let (writer, work) = writer::new(
-            self.store.clone(),
-            self.clock.clone(),
-            ClusterState::default(),
-            Hub::default(),
-            1,
-            position,
-        );
-        // The loop ends when the last writer is gone: after this one answer.
-        let asking = async move { writer.run(import).await };
-        let (answer, ()) = futures::join!(asking, work.run(std::future::pending()));
-        answer?
+        let (now, clusters) = (self.clock.unix(), Arc::clone(&self.clusters));
+        writer::apply_alone(&self.store, now, clusters, &import).await?
     }
 
     fn import(&self, job: &Job) -> Result<ImportJob, Error> {

@@ -1,15 +1,27 @@
 //! Figures of this service. Labels come from closed vocabularies only.
 
 /// Events per committed group.
-const GROUP_EVENTS: &str = "jobdb_group_events";
+const GROUP_EVENTS: &str = "ingest_group_events";
 /// Seconds from the start of a group's transaction until it is durable.
-const GROUP_SECONDS: &str = "jobdb_group_seconds";
+const GROUP_SECONDS: &str = "ingest_commit_seconds";
 /// Scheduler events by kind and outcome.
-const EVENTS: &str = "jobdb_ingest_events_total";
+const EVENTS: &str = "ingest_events_total";
 /// Archiving attempts by outcome.
-const ARCHIVED: &str = "jobdb_archive_attempts_total";
+const ARCHIVED: &str = "archive_attempts_total";
 /// Jobs waiting to be archived, at the last look.
-const ARCHIVE_QUEUE: &str = "jobdb_archive_queue";
+const ARCHIVE_QUEUE: &str = "archive_queue_due";
+
+/// Events that could not be applied and wait for people.
+const DEAD: &str = "ingest_dead_letters";
+/// Events that wait for a cluster file.
+const PARKED: &str = "ingest_parked";
+
+/// What the ledger keeps.
+pub(crate) fn ledger(dead: u64, parked: u64) {
+    for (name, entries) in [(DEAD, dead), (PARKED, parked)] {
+        metrics::gauge!(name).set(f64::from(u32::try_from(entries).unwrap_or(u32::MAX)));
+    }
+}
 
 /// A committed (or failed) group.
 pub(crate) fn commit(events: usize, seconds: f64) {
@@ -39,5 +51,7 @@ pub(crate) fn describe() {
     metrics::describe_histogram!(GROUP_SECONDS, Seconds, "time of one transaction until it is durable");
     metrics::describe_counter!(EVENTS, Count, "scheduler events by kind and outcome");
     metrics::describe_counter!(ARCHIVED, Count, "attempts to archive a job by outcome");
+    metrics::describe_gauge!(DEAD, Count, "events that could not be applied");
+    metrics::describe_gauge!(PARKED, Count, "events that wait for a cluster file");
     metrics::describe_gauge!(ARCHIVE_QUEUE, Count, "jobs due to be archived");
 }

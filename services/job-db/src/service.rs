@@ -14,6 +14,7 @@ use tonic::service::Routes;
 
 use crate::app::archiver::Archiver;
 use crate::app::clusters::ClusterState;
+use crate::app::footprints::Footprints;
 use crate::app::janitor::{DrainBuffer, Janitor};
 use crate::app::peers::{self, RemoteArchive, RemoteStore, StoreSync};
 use crate::app::watch::{Hub, wake_on};
@@ -57,7 +58,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
     let store = SqliteStore::open(deps.database.clone()).await?;
     let hub = Hub::default();
     let clusters = ClusterState::default();
-    let writer = start_writer(&deps, &store, &clusters, &hub).await?;
+    let writer = start_writer(&deps, &store, &clusters, &hub);
     let (moved, known) = writer.run(DrainBuffer).await?;
     if moved > 0 || known > 0 {
         tracing::info!("took {moved} buffered jobs over, {known} of the buffer were known already");
@@ -77,20 +78,14 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
 }
 
 /// The writer outlives requests and producers: it commits what they handed over.
-async fn start_writer(
-    deps: &Deps,
-    store: &SqliteStore,
-    clusters: &ClusterState,
-    hub: &Hub,
-) -> Result<Writer<SqliteStore>, Error> {
-    let (_, position) = store.change_span().await?;
+fn start_writer(deps: &Deps, store: &SqliteStore, clusters: &ClusterState, hub: &Hub) -> Writer<SqliteStore> {
     let group_max = usize::try_from(deps.config.grpc.ingest.commit_batch).unwrap_or(usize::MAX);
     let (writer, task) =
-        writer::new(store.clone(), deps.clock.clone(), clusters.clone(), hub.clone(), group_max, position);
+        writer::new(store.clone(), deps.clock.clone(), clusters.clone(), hub.clone(), group_max);
     let tasks = deps.tasks.at(Stage::Flush);
     let stop = tasks.token().cancelled_owned();
     tasks.spawn("job-db.writer", OnError::StopProcess, OnShutdown::Drain, task.run(stop));
-    Ok(writer)
+    writer
 }
 
 fn start_background(
@@ -128,6 +123,16 @@ fn start_background(
         clusters: clusters.clone(),
     };
     spawn("job-db.store-sync", Box::pin(sync.run(wake)));
+    if let Some(period) = deps.config.cron.footprint_worker {
+        let footprints = Footprints {
+            store: store.clone(),
+            writer: writer.clone(),
+            remote: RemoteStore::new(deps.metric_store.clone()),
+            clusters: clusters.clone(),
+            clock: deps.clock.clone(),
+        };
+        spawn("job-db.footprints", Box::pin(footprints.run(period)));
+    }
     start_janitor(
         deps,
         Janitor { store: store.clone(), writer: writer.clone(), clock: deps.clock.clone() },

@@ -175,6 +175,9 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
         span: &Overlap<'_>,
     ) -> impl Future<Output = Result<Vec<(DbId, i64)>>> + Send;
 
+    /// How many dead letters and parked events there are.
+    fn ledger_sizes(&self) -> impl Future<Output = Result<(u64, u64)>> + Send;
+
     /// Ids of running jobs after `after`, ascending, at most `limit`.
     fn running_ids(&self, after: DbId, limit: u32) -> impl Future<Output = Result<Vec<DbId>>> + Send;
 
@@ -244,6 +247,13 @@ pub(crate) trait Unit: Send {
 
     /// Stores what archiving found and sets the monitoring status to archived.
     fn archived(&mut self, id: DbId, result: &ArchiveResult) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stores the footprint so far of a job that still runs.
+    fn put_footprint(
+        &mut self,
+        id: DbId,
+        footprint: &BTreeMap<String, f64>,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Sets the monitoring status.
     fn monitoring(&mut self, id: DbId, status: MonitoringStatus) -> impl Future<Output = Result<()>> + Send;
@@ -349,6 +359,9 @@ pub(crate) trait Unit: Send {
     fn put_node(&mut self, node: &NodeRow, now: i64) -> impl Future<Output = Result<()>> + Send;
 
     // changes
+
+    /// Last position used; other processes may have logged changes since the last look.
+    fn last_position(&mut self) -> impl Future<Output = Result<u64>> + Send;
 
     /// Appends a change.
     fn put_change(&mut self, change: &Change) -> impl Future<Output = Result<()>> + Send;

@@ -11,6 +11,7 @@ use super::ingest::{CloseReplaced, RetryParked};
 use super::rules::Body;
 use super::writer::{Context, Mutation, Writer};
 use crate::error::Error;
+use crate::metrics;
 use crate::store::{self, DbId, Store, Unit};
 
 /// Rows per transaction of background work, so that events never wait long for it.
@@ -62,6 +63,9 @@ impl<S: Store> Janitor<S> {
         loop {
             ticks.tick().await;
             report("close replaced runs", self.close_replaced().await);
+            if let Ok((dead, parked)) = self.store.ledger_sizes().await {
+                metrics::ledger(dead, parked);
+            }
         }
     }
 
@@ -131,13 +135,13 @@ impl<S: Store> Janitor<S> {
     }
 }
 
-fn ticks(period: Duration) -> tokio::time::Interval {
+pub(super) fn ticks(period: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(period.max(Duration::from_secs(1)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks
 }
 
-fn report(what: &str, outcome: Result<(), Error>) {
+pub(super) fn report(what: &str, outcome: Result<(), Error>) {
     match outcome {
         Ok(()) | Err(Error::ShuttingDown) => {}
         Err(error) => tracing::error!(%error, "failed to {what}: {error}"),

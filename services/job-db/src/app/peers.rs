@@ -8,6 +8,7 @@ use cc_model::Job;
 use cc_model::job::JobStatistics;
 use cc_proto::archive::v1 as archive_v1;
 use cc_proto::archive::v1::archive_client::ArchiveClient;
+use cc_proto::common::v1 as common_v1;
 use cc_proto::metric_store::v1 as store_v1;
 use cc_proto::metric_store::v1::metric_store_client::MetricStoreClient;
 use cc_runtime::transport::Transport;
@@ -16,6 +17,7 @@ use tonic::Status;
 
 use super::archiver::{Archive, Failed};
 use super::clusters::{ClusterFiles, ClusterState};
+use super::footprints::NodeStatistics;
 use super::nodes::Health;
 use crate::convert;
 use crate::store::nodes::HealthState;
@@ -96,6 +98,36 @@ pub(crate) struct RemoteStore(MetricStoreClient<Transport>);
 impl RemoteStore {
     pub(crate) fn new(transport: Transport) -> Self {
         Self(MetricStoreClient::new(transport))
+    }
+
+    /// Statistics so far of a running job, per metric and node.
+    pub(crate) async fn node_statistics(
+        &self,
+        job: &Job,
+        metrics: Vec<String>,
+    ) -> Result<NodeStatistics, Status> {
+        let request = store_v1::QueryJobRequest {
+            cluster: job.cluster.clone(),
+            sub_cluster: job.sub_cluster.clone(),
+            resources: convert::job_to_proto(job).resources,
+            metrics,
+            scopes: vec![common_v1::MetricScope::Node.into()],
+            from: job.start_time,
+            to: job.start_time + i64::from(job.duration),
+            resolution_s: 0,
+            with_data: false,
+        };
+        let mut chunks = self.0.clone().query_job(request).await?.into_inner();
+        let mut found = NodeStatistics::new();
+        while let Some(chunk) = chunks.message().await? {
+            if let Some(common_v1::series_chunk::Part::Header(header)) = chunk.part
+                && let Some(statistics) = header.statistics
+            {
+                let values = (statistics.avg, statistics.min, statistics.max);
+                found.entry(header.metric).or_default().push(values);
+            }
+        }
+        Ok(found)
     }
 
     /// Which of a cluster's hosts send samples; nothing about hosts that the store does not answer for.

@@ -23,7 +23,7 @@ use super::clusters::ClusterState;
 use super::mapping::{Allocation, Processors};
 use super::spec::Spec;
 use super::watch::Hub;
-use super::writer::{self, Context, Mutation, Writer};
+use super::writer::{self, Mutation, Writer};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, Unit};
@@ -166,12 +166,7 @@ pub(crate) fn host(hostname: &str) -> Allocation {
 
 /// Applies a mutation in a transaction of its own, without a writer.
 pub(crate) async fn apply<S: Store, M: Mutation>(store: &S, now: i64, mutation: M) -> M::Answer {
-    let (_, position) = store.change_span().await.unwrap();
-    let mut context = Context::fixed(now, clusters(), position);
-    let mut unit = store.begin("test").await.unwrap();
-    let answer = mutation.apply(&mut unit, &mut context).await.unwrap();
-    unit.commit().await.unwrap();
-    answer
+    writer::apply_alone(store, now, clusters(), &mutation).await.unwrap()
 }
 
 /// The stored job of a key, with metadata.
@@ -199,9 +194,7 @@ pub(crate) struct Running<S: Store> {
 pub(crate) async fn running<S: Store>(store: S) -> Running<S> {
     let clock = Clock::fixed(Timestamp::from_second(NOW).unwrap());
     let (clusters, hub, tasks) = (cluster_state(), Hub::default(), Tasks::new());
-    let (_, position) = store.change_span().await.unwrap();
-    let (writer, task) =
-        writer::new(store.clone(), clock.clone(), clusters.clone(), hub.clone(), 500, position);
+    let (writer, task) = writer::new(store.clone(), clock.clone(), clusters.clone(), hub.clone(), 500);
     tasks.spawn("writer", OnError::Log, OnShutdown::Drain, task.run(std::future::pending()));
     Running { store, writer, hub, clusters, clock, tasks }
 }

@@ -38,9 +38,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// A context for tests of rules.
-    #[cfg(test)]
-    pub(crate) fn fixed(now: i64, clusters: Arc<Clusters>, position: u64) -> Self {
+    /// A context for a unit of work outside the writer's task.
+    pub(crate) fn new(now: i64, clusters: Arc<Clusters>, position: u64) -> Self {
         Self { now, clusters, changes: Vec::new(), position }
     }
 
@@ -77,6 +76,20 @@ pub(crate) trait Mutation: Send + Sync + 'static {
         unit: &mut U,
         context: &mut Context,
     ) -> impl Future<Output = store::Result<Self::Answer>> + Send;
+}
+
+/// Applies and commits one mutation without a writer's task: for the command line, which has none.
+pub(crate) async fn apply_alone<S: Store, M: Mutation>(
+    store: &S,
+    now: i64,
+    clusters: Arc<Clusters>,
+    mutation: &M,
+) -> store::Result<M::Answer> {
+    let mut unit = store.begin("command line").await?;
+    let position = unit.last_position().await?;
+    let answer = mutation.apply(&mut unit, &mut Context::new(now, clusters, position)).await?;
+    unit.commit().await?;
+    Ok(answer)
 }
 
 type Applying<'life> = Pin<Box<dyn Future<Output = store::Result<()>> + Send + 'life>>;
@@ -195,22 +208,20 @@ pub(crate) struct Loop<S: Store> {
     clusters: ClusterState,
     hub: Hub,
     group_max: usize,
-    position: u64,
 }
 
-/// A writer and its task. `position` is the last change in the log.
+/// A writer and its task.
 pub(crate) fn new<S: Store>(
     store: S,
     clock: Clock,
     clusters: ClusterState,
     hub: Hub,
     group_max: usize,
-    position: u64,
 ) -> (Writer<S>, Loop<S>) {
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
     let backlog = Arc::new(Backlog::default());
     let writer = Writer { queue: sender, backlog: Arc::clone(&backlog) };
-    (writer, Loop { store, queue, backlog, clock, clusters, hub, group_max: group_max.max(1), position })
+    (writer, Loop { store, queue, backlog, clock, clusters, hub, group_max: group_max.max(1) })
 }
 
 impl<S: Store> Loop<S> {
@@ -282,16 +293,17 @@ impl<S: Store> Loop<S> {
             now: self.clock.unix(),
             clusters: self.clusters.clusters(),
             changes: Vec::new(),
-            position: self.position,
+            // from the table, not from memory: the command line writes to the same file
+            position: unit.last_position().await?,
         };
+        let first = context.position;
         for work in group {
             work.apply(&mut unit, &mut context).await?;
         }
-        if context.position / PRUNE_EVERY > self.position / PRUNE_EVERY {
+        if context.position / PRUNE_EVERY > first / PRUNE_EVERY {
             unit.prune_changes(context.position.saturating_sub(CHANGES_KEPT)).await?;
         }
         unit.commit().await?;
-        self.position = context.position;
         self.hub.publish(context.changes);
         Ok(())
     }

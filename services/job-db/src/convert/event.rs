@@ -278,3 +278,44 @@ pub(crate) fn event_results(
     let results = seqs.iter().zip(results.verdicts).map(one).collect();
     (results, fetch)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::app::tests::api;
+
+    fn event() -> scheduler::Event {
+        let key = scheduler::JobKey { cluster: "c".to_owned(), job_id: 1, start_time: 5 };
+        let job = scheduler::JobSpec { key: Some(key), user: "a".to_owned(), ..Default::default() };
+        let started = scheduler::JobStarted { job: Some(job) };
+        scheduler::Event { seq: 1, body: Some(Wire::Started(started)), ..Default::default() }
+    }
+
+    #[test]
+    fn a_parked_event_is_decoded_as_it_came() {
+        let request = proto::IngestRequest {
+            adapter_id: "a".to_owned(),
+            batch: Some(scheduler::EventBatch {
+                cluster: "c".to_owned(),
+                events: vec![event()],
+                ..Default::default()
+            }),
+            unsequenced: true,
+        };
+        let batch = batch(request, &api(), 1024).unwrap();
+        assert_eq!(decode_parked(&batch.events[0].payload), batch.events[0].body);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_is_total(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0..60_usize) {
+            decode_parked(&bytes);
+            let mut damaged = event().encode_to_vec();
+            damaged.truncate(cut);
+            damaged.extend(bytes);
+            decode_parked(&damaged);
+        }
+    }
+}

@@ -67,7 +67,8 @@ impl<S: Store> Service<S> {
     ) -> Answer<proto::StopJobResponse> {
         let proto::StopJobRequest { job_id, cluster, start_time, stop_time, state } = request.into_inner();
         let job = self.writer.run(StopJob { job_id, cluster, start_time, stop_time, state }).await??;
-        if let Some(id) = job.id {
+        let monitored = job.monitoring_status != cc_model::MonitoringStatus::Disabled;
+        if let Some(id) = job.id.filter(|_| monitored) {
             tracing::info!(
                 "archiving job... (dbid: {id}): cluster={}, jobId={}, user={}, startTime={}",
                 job.cluster,

@@ -180,6 +180,11 @@ impl Store for MemoryStore {
         Ok(ended.chain(running).map(|job| (job.id.unwrap(), job.job_id)).collect())
     }
 
+    async fn ledger_sizes(&self) -> Result<(u64, u64)> {
+        let tables = self.tables().await;
+        Ok((tables.dead.len() as u64, tables.parked.len() as u64))
+    }
+
     async fn running_ids(&self, after: DbId, limit: u32) -> Result<Vec<DbId>> {
         let jobs = self.tables().await.jobs;
         let later = jobs.range(after + 1..).filter(|(_, job)| job.state.is_running()).map(|(id, _)| *id);

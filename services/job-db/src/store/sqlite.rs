@@ -102,6 +102,10 @@ impl Store for SqliteStore {
         nodes::overlapping(&self.database, visible, span).await
     }
 
+    async fn ledger_sizes(&self) -> Result<(u64, u64)> {
+        queue::ledger_sizes(&self.database).await
+    }
+
     async fn running_ids(&self, after: DbId, limit: u32) -> Result<Vec<DbId>> {
         queue::running_ids(&self.database, after, limit).await
     }

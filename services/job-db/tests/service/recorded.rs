@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cc_proto::job_db::v1 as proto;
 use serde_json::Value;
+use sqlx::ConnectOptions as _;
 
 use crate::house::{House, admin, shared};
 use crate::peers::Peers;
@@ -200,4 +201,51 @@ async fn every_recorded_order_puts_jobs_as_recorded() {
     assert!(all.iter().all(|job| !job.resources.is_empty() && job.has_footprint));
     assert_eq!(all.iter().filter(|job| job.has_metadata).count(), 54, "7 are `null`");
     assert!(all.iter().any(|job| !job.tags.is_empty()));
+}
+
+/// Everything of `sqlite_master` that is not ours.
+async fn foreign_schema(path: &Path) -> Vec<(String, String, Option<String>)> {
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    sqlx::query_as(
+        "SELECT type, name, sql FROM sqlite_master WHERE tbl_name NOT LIKE 'ccx\\_%' ESCAPE '\\' ORDER BY type, name",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_file_of_the_reference_is_used_and_left_as_it_came() {
+    let Some(shared) = shared() else { return };
+    for name in ["empty-v11.db", "job-v11.db"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.db");
+        std::fs::write(&path, std::fs::read(shared.join("fixtures/db").join(name)).unwrap()).unwrap();
+        let before = foreign_schema(&path).await;
+        let house = House::on(folder, Peers::new(BTreeMap::from([crate::house::fritz()]))).await;
+        // early builds spell this state with hyphens and have no column for health details
+        let id = house.start(crate::house::job(900_001, crate::house::NOW - 60)).await.unwrap();
+        let stop = proto::StopJobRequest {
+            job_id: 900_001,
+            stop_time: crate::house::NOW,
+            state: "out_of_memory".to_owned(),
+            ..Default::default()
+        };
+        house.client.clone().stop_job(crate::house::api(stop)).await.unwrap();
+        assert_eq!(house.until_status(id, 3).await.state, "out_of_memory");
+        let filter = proto::JobFilter {
+            state: Some(proto::StringSet { values: vec!["out_of_memory".to_owned()] }),
+            ..Default::default()
+        };
+        let request =
+            proto::ListJobsRequest { filters: vec![filter], page: 1, page_size: 900, ..Default::default() };
+        let found = house.client.clone().list_jobs(admin(request)).await.unwrap().into_inner().jobs;
+        assert!(found.iter().any(|job| job.id == id), "{name}");
+        let nodes = vec![proto::NodeReport { hostname: "f0001".to_owned(), ..Default::default() }];
+        let report = proto::ReportNodesRequest { cluster: "fritz".to_owned(), nodes };
+        house.client.clone().report_nodes(crate::house::api(report)).await.unwrap();
+        let house = house.restart().await;
+        let path = house.database.path().to_owned();
+        assert_eq!(foreign_schema(&path).await, before, "{name}");
+    }
 }

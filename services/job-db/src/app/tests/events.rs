@@ -236,7 +236,7 @@ on_both_stores!(senseless_events_have_a_code_and_a_field);
 
 async fn unknown_clusters_and_hosts_are_parked<S: Store>(store: S) {
     let mut unit = store.begin("test").await.unwrap();
-    let mut context = Context::fixed(NOW, clusters(), 0);
+    let mut context = Context::new(NOW, clusters(), 0);
     let elsewhere = cc_model::JobKey { cluster: "nosuch".to_owned(), ..key(1, NOW) };
     let foreign = Body::Started(Spec { key: elsewhere, ..spec(1, NOW) });
     let verdict = rules::apply(&mut unit, &mut context, "nosuch", &foreign).await.unwrap();

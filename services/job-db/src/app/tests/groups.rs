@@ -113,7 +113,7 @@ async fn what_was_accepted_before_the_end_is_committed() {
     let (_folder, _database, store) = sqlite().await;
     let running = running(store.clone()).await;
     let (clock, clusters_state, hub) = (running.clock.clone(), running.clusters.clone(), running.hub.clone());
-    let (writer, task) = crate::app::writer::new(store, clock, clusters_state, hub, 500, 0);
+    let (writer, task) = crate::app::writer::new(store, clock, clusters_state, hub, 500);
     let waiting = join_all((1..=50).map(|id| writer.run(start(id))));
     // the requests are queued, then the end is announced, then the task begins
     let stop = std::future::ready(());

@@ -1,5 +1,7 @@
 //! The unit of work: a copy of the tables that replaces them at commit.
 
+use std::collections::BTreeMap;
+
 use cc_model::{Job, JobKey, JobState, MonitoringStatus, Resource, Tag};
 
 use super::MemoryUnit;
@@ -103,6 +105,14 @@ impl Unit for MemoryUnit {
         row.footprint = Some(result.footprint.clone());
         row.energy_footprint = Some(result.energy_footprint.clone());
         (row.energy, row.monitoring_status) = (result.energy, MonitoringStatus::Archived);
+        Ok(())
+    }
+
+    async fn put_footprint(&mut self, id: DbId, footprint: &BTreeMap<String, f64>) -> Result<()> {
+        let row = self.tables.jobs.get_mut(&id).unwrap();
+        if row.state.is_running() {
+            row.footprint = Some(footprint.clone());
+        }
         Ok(())
     }
 
@@ -257,6 +267,10 @@ impl Unit for MemoryUnit {
     async fn put_node(&mut self, node: &NodeRow, now: i64) -> Result<()> {
         self.tables.nodes.push((now, node.clone()));
         Ok(())
+    }
+
+    async fn last_position(&mut self) -> Result<u64> {
+        Ok(self.tables.changes.keys().last().copied().unwrap_or_default())
     }
 
     async fn put_change(&mut self, change: &Change) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Writes to the reference's tables: jobs, tags, nodes.
 
+use std::collections::BTreeMap;
+
 use cc_database::{Error, Quirks};
 use cc_model::{Job, JobKey, JobState, MonitoringStatus, Tag};
 use sqlx::{Row, SqliteConnection};
@@ -163,6 +165,20 @@ pub(crate) async fn archived(
     .execute(connection)
     .await
     .map_err(Error::in_query("store the footprint of a job"))?;
+    Ok(())
+}
+
+pub(crate) async fn put_footprint(
+    connection: &mut SqliteConnection,
+    id: DbId,
+    footprint: &BTreeMap<String, f64>,
+) -> Result<()> {
+    sqlx::query("UPDATE job SET footprint = ? WHERE id = ? AND job_state = 'running'")
+        .bind(footprint_json(Some(footprint)))
+        .bind(id)
+        .execute(connection)
+        .await
+        .map_err(Error::in_query("store the footprint of a running job"))?;
     Ok(())
 }
 

@@ -14,10 +14,11 @@ use crate::store::nodes::{NodeFilter, NodeView, StateCounts, StateTimes};
 use crate::store::visible::Visible;
 use crate::store::{DbId, Overlap, Result, RunningHosts};
 
-/// A node joined with its latest state: the newest report, the last one written on a tie.
+/// A node joined with its latest state: of several reports within one second the first counts, as recorded from the
+/// reference.
 const LATEST: &str = " FROM node JOIN node_state ON node_state.id = (
     SELECT newest.id FROM node_state AS newest WHERE newest.node_id = node.id
-    ORDER BY newest.time_stamp DESC, newest.id DESC LIMIT 1) WHERE 1";
+    ORDER BY newest.time_stamp DESC, newest.id LIMIT 1) WHERE 1";
 
 const COLUMNS: &str = "SELECT node.id, node.hostname, node.cluster, node.subcluster, node_state.node_state,
     node_state.health_state, node_state.jobs_running, node_state.cpus_allocated, node_state.memory_allocated,

@@ -49,6 +49,17 @@ pub(crate) async fn change_span(database: &Database) -> Result<(u64, u64)> {
     Ok((first.unsigned_abs(), last.unsigned_abs()))
 }
 
+pub(crate) async fn ledger_sizes(database: &Database) -> Result<(u64, u64)> {
+    let mut reader = database.read().await?;
+    let (dead, parked): (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT COUNT(*) FROM ccx_ingest_dead), (SELECT COUNT(*) FROM ccx_ingest_parked)",
+    )
+    .fetch_one(&mut *reader)
+    .await
+    .map_err(Error::in_query("count dead letters"))?;
+    Ok((dead.unsigned_abs(), parked.unsigned_abs()))
+}
+
 pub(crate) async fn due(database: &Database, now: i64, limit: u32) -> Result<Vec<Queued>> {
     let mut reader = database.read().await?;
     let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(

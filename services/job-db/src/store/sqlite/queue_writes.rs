@@ -105,6 +105,14 @@ pub(crate) async fn superseded_due(
     Ok(rows.into_iter().filter_map(superseded).collect())
 }
 
+pub(crate) async fn last_position(connection: &mut SqliteConnection) -> Result<u64> {
+    let last: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(position), 0) FROM ccx_change")
+        .fetch_one(connection)
+        .await
+        .map_err(Error::in_query("read the last change"))?;
+    Ok(last.unsigned_abs())
+}
+
 pub(crate) async fn put_change(connection: &mut SqliteConnection, change: &Change) -> Result<()> {
     sqlx::query(
         "INSERT INTO ccx_change

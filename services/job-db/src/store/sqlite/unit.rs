@@ -1,5 +1,7 @@
 //! The unit of work on `job.db`: one write transaction. The statements are in the modules beside.
 
+use std::collections::BTreeMap;
+
 use cc_database::{Quirks, WriteTx};
 use cc_model::{Job, JobKey, JobState, MonitoringStatus, Tag};
 
@@ -68,6 +70,10 @@ impl Unit for SqliteUnit {
 
     async fn archived(&mut self, id: DbId, result: &ArchiveResult) -> Result<()> {
         jobs::archived(&mut self.transaction, id, result).await
+    }
+
+    async fn put_footprint(&mut self, id: DbId, footprint: &BTreeMap<String, f64>) -> Result<()> {
+        jobs::put_footprint(&mut self.transaction, id, footprint).await
     }
 
     async fn monitoring(&mut self, id: DbId, status: MonitoringStatus) -> Result<()> {
@@ -176,6 +182,10 @@ impl Unit for SqliteUnit {
 
     async fn put_node(&mut self, node: &NodeRow, now: i64) -> Result<()> {
         jobs::put_node(&mut self.transaction, node, now, self.quirks).await
+    }
+
+    async fn last_position(&mut self) -> Result<u64> {
+        queue::last_position(&mut self.transaction).await
     }
 
     async fn put_change(&mut self, change: &Change) -> Result<()> {
