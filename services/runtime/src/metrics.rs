@@ -61,6 +61,7 @@ pub fn install() -> Result<(), Error> {
     ::metrics::set_global_recorder(recorder).map_err(|_| Error::Taken)?;
     HANDLE.get_or_init(|| handle);
     describe();
+    crate::rpc::metrics::describe();
     Ok(())
 }
 

@@ -306,4 +306,16 @@ mod tests {
         let caller = Caller { projects: vec!["project".to_owned(); 1000], ..alice() };
         assert!(House::in_memory().of(Peer::Gateway).sign(&caller, "a.B", NOW).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_refused(text in "[ -~]{0,300}", claims in "[ -~]{0,300}", signature: [u8; 64]) {
+            let archive = House::in_memory().of(Peer::Archive);
+            proptest::prop_assert!(archive.verify(&text, "a.B", NOW).is_err());
+            // well-formed outside, anything inside
+            let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+            let token = format!("{}.{}.{}", encode(HEADER.as_bytes()), encode(claims.as_bytes()), encode(&signature));
+            proptest::prop_assert!(archive.verify(&token, "a.B", NOW).is_err());
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge, Histogram, Unit};
 use tonic::Code;
 
 use crate::rpc::methods::{self, Method};
@@ -20,6 +20,20 @@ pub const SERVER_REQUESTS: &str = "rpc_server_requests_total";
 pub const SERVER_SECONDS: &str = "rpc_server_duration_seconds";
 /// Calls being answered now, by service.
 pub const SERVER_IN_FLIGHT: &str = "rpc_server_in_flight";
+
+/// Tells the process's recorder what the numbers mean.
+pub fn describe() {
+    metrics::describe_counter!(CLIENT_REQUESTS, "Calls made to other services, by service, method and code.");
+    metrics::describe_histogram!(
+        CLIENT_SECONDS,
+        Unit::Seconds,
+        "Time until the last byte of an answer, as the caller saw it."
+    );
+    metrics::describe_counter!(CLIENT_RETRIES, "Calls sent again after UNAVAILABLE, by service and method.");
+    metrics::describe_counter!(SERVER_REQUESTS, "Calls answered, by service, method and code.");
+    metrics::describe_histogram!(SERVER_SECONDS, Unit::Seconds, "Time until the last byte of an answer.");
+    metrics::describe_gauge!(SERVER_IN_FLIGHT, "Calls being answered now, by service.");
+}
 
 /// Which side of a call is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -78,4 +78,23 @@ mod tests {
             assert_eq!(read(&headers), Some(limit));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_read_or_ignored(bytes in proptest::collection::vec(0x20_u8..0x7f, 0..12)) {
+            let mut headers = HeaderMap::new();
+            headers.insert(HEADER, HeaderValue::from_bytes(&bytes).unwrap());
+            let _no_panic = read(&headers);
+        }
+
+        #[test]
+        fn a_written_duration_loses_at_most_its_unit(limit in 0_u64..100_000_000_000_000) {
+            let limit = Duration::from_micros(limit);
+            let mut headers = HeaderMap::new();
+            headers.insert(HEADER, write(limit));
+            let back = read(&headers).unwrap();
+            proptest::prop_assert!(back <= limit);
+            proptest::prop_assert!(limit.saturating_sub(back) <= limit / 10_000 + Duration::from_micros(1));
+        }
+    }
 }

@@ -128,4 +128,21 @@ mod tests {
         let long = format!("unix:/{}", "x".repeat(107));
         assert!(matches!(long.parse::<Address>(), Err(BadAddress::PathTooLong(_, 108))));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,200}") {
+            if let Ok(address) = text.parse::<Address>() {
+                proptest::prop_assert_eq!(address.to_string().parse::<Address>(), Ok(address));
+            }
+        }
+
+        #[test]
+        fn every_host_and_port_is_read_back(host in "[a-z0-9][a-z0-9.-]{0,30}", port: u16, v6: std::net::Ipv6Addr) {
+            for host in [host, v6.to_string()] {
+                let address = Address::Https { host, port };
+                proptest::prop_assert_eq!(address.to_string().parse::<Address>(), Ok(address));
+            }
+        }
+    }
 }
