@@ -10,6 +10,7 @@ use axum::extract::{ConnectInfo, Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::Response;
 use cc_runtime::config::operation::Network;
+use cc_runtime::listener::Secure;
 use http::{Extensions, HeaderMap, HeaderName};
 
 use crate::state::State;
@@ -102,8 +103,8 @@ impl Client {
 /// Middleware: finds the client and leaves it in the request's extensions.
 pub async fn identify(Extract(state): Extract<State>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let settings = state.settings();
-    let client = settings.proxies.client(peer, settings.https, request.headers());
+    let encrypted = request.extensions().get::<Secure>().is_some_and(|secure| secure.0);
+    let client = state.settings().proxies.client(peer, encrypted, request.headers());
     request.extensions_mut().insert(client);
     next.run(request).await
 }

@@ -7,6 +7,7 @@
 
 mod adapters;
 pub mod admission;
+mod guard;
 pub mod health;
 pub mod refusal;
 pub mod service;
@@ -18,6 +19,7 @@ use cc_runtime::config::Config;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
+use crate::error::Error;
 use crate::state::State;
 
 /// Events per batch at most (9.8).
@@ -53,6 +55,25 @@ impl GrpcSettings {
         }
     }
 
+    /// Refuses to speak without TLS to other machines: tokens would travel in the open.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub fn check_address(config: &Config) -> Result<(), Error> {
+        let Some(address) = &config.grpc.addr else { return Ok(()) };
+        let main = &config.main;
+        let own = config.grpc.tls_cert_file.is_some() && config.grpc.tls_key_file.is_some();
+        let web = main.https_cert_file.is_some() && main.https_key_file.is_some();
+        if own || web || is_loopback(address) {
+            return Ok(());
+        }
+        let problem = format!(
+            "{address:?} is reached from other machines, and tokens must not travel in the open: set grpc.tls-cert-file and \
+             grpc.tls-key-file, or listen on a loopback address"
+        );
+        Err(Error::Setting { key: "grpc.addr", problem })
+    }
+
     /// As adapters are told.
     pub fn limits(self) -> Limits {
         Limits {
@@ -64,6 +85,12 @@ impl GrpcSettings {
     }
 }
 
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// The services of the public listener.
 pub fn routes(state: &State) -> Routes {
     let settings = state.settings().grpc;
@@ -72,5 +99,31 @@ pub fn routes(state: &State) -> Routes {
         .max_decoding_message_size(bytes_max)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
-    Routes::new(ingest).add_service(health::server(state))
+    let routes = Routes::new(ingest).add_service(health::server(state));
+    Routes::from(routes.into_axum_router().layer(axum::middleware::from_fn(guard::guard)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_travel_in_the_open_on_this_machine_only() {
+        let check = |address: &str, certificate: bool| {
+            let mut config = Config::default();
+            config.grpc.addr = Some(address.to_owned());
+            if certificate {
+                config.main.https_cert_file = Some("c.pem".into());
+                config.main.https_key_file = Some("k.pem".into());
+            }
+            GrpcSettings::check_address(&config).is_ok()
+        };
+        for address in ["127.0.0.1:9443", "localhost:0", "[::1]:9443", "127.0.0.9:1"] {
+            assert!(check(address, false), "{address}");
+        }
+        for address in [":9443", "0.0.0.0:9443", "[::]:9443", "node7:9443", "192.0.2.1:9443"] {
+            assert!(!check(address, false), "{address}");
+            assert!(check(address, true), "{address}");
+        }
+    }
 }

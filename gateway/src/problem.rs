@@ -43,6 +43,8 @@ pub struct Login {
     pub clear_cookie: bool,
     /// Of the document, without the site's name.
     pub title: &'static str,
+    /// How grave the message is: `info` or `error`.
+    pub class: &'static str,
 }
 
 /// A refusal or failure. It becomes a response whose body [`render`] writes.

@@ -88,8 +88,6 @@ pub struct Settings {
     pub authentication: bool,
     /// Whom `/api` and the public gRPC let in.
     pub api_allowed: AllowedAddresses,
-    /// The web listener speaks TLS.
-    pub https: bool,
     /// Whose forwarding headers count.
     pub proxies: Proxies,
     /// Sizes of request bodies.
@@ -115,13 +113,13 @@ impl Settings {
             key: "proxy.client-ip-header",
             problem: format!("{header:?} is not the name of a header"),
         })?;
+        GrpcSettings::check_address(config)?;
         let main = &config.main;
         let write_bytes_max =
             usize::try_from(u64::from(config.limits.max_body_mb) << 20).unwrap_or(usize::MAX);
         Ok(Self {
             authentication: !main.disable_authentication,
             api_allowed: AllowedAddresses::new(&main.api_allowed_ips),
-            https: main.https_cert_file.is_some() && main.https_key_file.is_some(),
             proxies: Proxies::new(config.proxy.trusted_proxies.clone(), header),
             bodies: BodyLimits {
                 json: JSON_BYTES_MAX,

@@ -10,6 +10,7 @@ use cc_proto::scheduler::v1::{
 };
 use cc_runtime::caller;
 use cc_runtime::tasks::{OnError, OnShutdown};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -21,18 +22,21 @@ use crate::state::State;
 
 /// Messages to an adapter that may wait for the network; it reads slowly only when it is in trouble itself.
 const OUTBOX: usize = 16;
+/// Open `Publish` streams at most; a site has one per cluster, and a few that stand by.
+pub const STREAMS_MAX: usize = 256;
 
 /// The service.
 #[derive(Clone, Debug)]
 pub struct Ingest {
     state: State,
     adapters: Arc<Adapters>,
+    streams: Arc<Semaphore>,
 }
 
 impl Ingest {
     /// On the shared state.
     pub fn new(state: State) -> Self {
-        Self { state, adapters: Arc::default() }
+        Self { state, adapters: Arc::default(), streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
     }
 }
 
@@ -72,10 +76,17 @@ impl SchedulerIngest for Ingest {
         if self.state.tasks().token().is_cancelled() {
             return Err(refusal::draining());
         }
+        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
+            let text = "too many streams are open";
+            return Err(refusal::refuse(Code::ResourceExhausted, "STREAMS", text));
+        };
         let (outbox, answers) = tokio::sync::mpsc::channel(OUTBOX);
         let session = Session::new(self.state.clone(), Arc::clone(&self.adapters), admitted, name, outbox);
         // a committed batch is acknowledged even while the process ends
-        self.state.tasks().spawn("scheduler events", OnError::Log, OnShutdown::Drain, session.run(inbound));
+        self.state.tasks().spawn("scheduler events", OnError::Log, OnShutdown::Drain, async move {
+            session.run(inbound).await;
+            drop(place);
+        });
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 

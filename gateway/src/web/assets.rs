@@ -11,13 +11,10 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("public, no-cache");
 
 /// The file of that path, compressed as the client likes it best of what there is; `None` when there is no such file.
 pub(crate) fn file(path: &str, asked: &HeaderMap) -> Option<Response> {
-    let path = path.strip_prefix('/').filter(|path| !path.is_empty())?;
     let accepted =
         asked.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let asset = cc_web::asset(path, accepted)?;
-    // a name with a hash in it says what the content is
-    let named = asset.immutable.then(|| format!("{path} {}", asset.encoding.unwrap_or_default()));
-    let tag = named.map_or_else(|| tag_of(&asset.content), |name| tag_of(name.as_bytes()));
+    let tag = HeaderValue::from_str(&asset.etag).ok()?;
     let cache = if asset.immutable { FOR_GOOD } else { ASK_AGAIN };
     let unchanged = is_known(asked, &tag);
     let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };

@@ -43,7 +43,7 @@ pub async fn sign_in(
     let opened = match open(&state, &fields, client).await {
         Ok(opened) => opened,
         Err(problem) => {
-            let login = Login { redirect, clear_cookie: false, title: "Login failed" };
+            let login = Login { redirect, clear_cookie: false, title: "Login failed", class: "error" };
             return Err(problem.told_as(Form::Login(Box::new(login))));
         }
     };

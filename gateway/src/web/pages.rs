@@ -80,8 +80,12 @@ pub(crate) fn login_page(state: &State, status: StatusCode, content: &LoginPage<
 
 /// The login page as the answer to a request that was not let in.
 pub(crate) fn login(state: &State, problem: &Problem, login: &Login, client: Client) -> Response {
-    let page =
-        LoginPage { title: login.title, message: &problem.error, class: "error", redirect: &login.redirect };
+    let page = LoginPage {
+        title: login.title,
+        message: &problem.error,
+        class: login.class,
+        redirect: &login.redirect,
+    };
     let mut response = login_page(state, problem.status, &page);
     if login.clear_cookie
         && let Some(cookie) = cookie::clear(client.encrypted)

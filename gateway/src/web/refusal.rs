@@ -13,6 +13,7 @@ const OF_SCRIPTS: [&str; 2] = ["/query", "/events"];
 
 /// A failure at [`Gate::Web`].
 pub(crate) fn of_web(failure: AuthFailure, parts: &Parts) -> Problem {
+    let class = if failure == AuthFailure::Nothing { "info" } else { "error" };
     let clear_cookie = matches!(failure, AuthFailure::Refused { session: true, .. });
     let problem = match failure {
         AuthFailure::Nothing => Problem::unauthorized("Please sign in to see this page."),
@@ -29,6 +30,7 @@ pub(crate) fn of_web(failure: AuthFailure, parts: &Parts) -> Problem {
         redirect: super::redirect::safe(redirect).to_owned(),
         clear_cookie,
         title: "Authentication failed",
+        class,
     })))
 }
 

@@ -68,8 +68,8 @@ async fn everything_is_sent_in_pieces_and_nothing_is_missing_or_doubled() {
     assert!(house.fakes.job_db.get().lists > 4);
     let second = house.get("/api/jobs/?items-per-page=1000&page=2", "api").await.json();
     assert_eq!(ids(&second), (501..=1500).rev().collect::<Vec<i64>>());
-    let last = house.get("/api/jobs/?items-per-page=1000&page=3", "api").await.json();
-    assert_eq!(ids(&last), (1..=500).rev().collect::<Vec<i64>>());
+    let third = house.get("/api/jobs/?items-per-page=1000&page=3", "api").await.json();
+    assert_eq!(ids(&third), (1..=500).rev().collect::<Vec<i64>>());
 }
 
 #[tokio::test]

@@ -57,11 +57,9 @@ async fn hsts_is_sent_where_the_way_is_encrypted() {
     assert_eq!(behind_proxy.header("strict-transport-security"), "max-age=31536000; includeSubDomains");
     let named = House::with(|config| config.proxy.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()]);
     assert_eq!(named.send(forwarded()).await.header("strict-transport-security"), "");
-    let tls = House::with(|config| {
-        config.main.https_cert_file = Some("c.pem".into());
-        config.main.https_key_file = Some("k.pem".into());
-    });
-    assert_ne!(tls.get("/login", "").await.header("strict-transport-security"), "");
+    let tls = request(Method::GET, "/login", "").extension(cc_runtime::listener::Secure(true));
+    let direct = named.send(tls.body("".into()).unwrap()).await;
+    assert_ne!(direct.header("strict-transport-security"), "");
 }
 
 #[tokio::test]

@@ -288,6 +288,20 @@ async fn batches_have_a_largest_size() {
     );
 }
 
+#[tokio::test]
+async fn streams_are_bounded_and_places_come_back() {
+    let house = House::new();
+    let mut open = Vec::new();
+    for _ in 0..cc_gateway::grpc::service::STREAMS_MAX {
+        open.push(Adapter::connect(&house, "roles:api").await.unwrap());
+    }
+    assert_eq!(Adapter::connect(&house, "roles:api").await.err().unwrap().code(), Code::ResourceExhausted);
+    drop(open);
+    while Adapter::connect(&house, "roles:api").await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn heartbeats_go_both_ways_and_a_silent_adapter_is_let_go() {
     let house = House::new();

@@ -17,7 +17,7 @@ use super::{Answers, Shared};
 /// Something that was asked, with who asked.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
-    Start(StartJobRequest, Caller),
+    Start(Box<StartJobRequest>, Caller),
     Stop(StopJobRequest),
     Nodes(ReportNodesRequest, Caller),
     Ingest(IngestRequest, Caller),
@@ -40,7 +40,7 @@ pub(crate) struct JobDbState {
     pub(crate) stops_meanwhile: Vec<i64>,
     /// Nothing is answered.
     pub(crate) down: bool,
-    /// Held by a test: start_job waits until it is released.
+    /// Held by a test: `StartJob` waits until it is released.
     pub(crate) hold: Option<std::sync::Arc<tokio::sync::Semaphore>>,
 }
 
@@ -95,7 +95,7 @@ impl JobDb for FakeJobDb {
         if let Some(hold) = hold {
             drop(hold.acquire().await.unwrap());
         }
-        self.state.get().heard.push(Heard::Start(request, caller));
+        self.state.get().heard.push(Heard::Start(Box::new(request), caller));
         match job_id {
             1 => Err(failure(
                 Kind::Conflict,
