@@ -9,7 +9,7 @@ use tower_http::compression::predicate::{Predicate as _, SizeAbove};
 
 use crate::client;
 use crate::middleware::{
-    access_log, compression, concurrency, cors, cross_site, panic, request_id, security_headers,
+    access_log, compression, concurrency, cors, cross_site, panic, request_id, security_headers, unread,
 };
 use crate::problem;
 use crate::routes::{self, Routes};
@@ -44,6 +44,8 @@ pub fn wrap(state: &State, routes: Routes) -> Router {
                 .compress_when(SizeAbove::new(COMPRESSED_FROM).and(compression::listed)),
         );
     let inner = ServiceBuilder::new()
+        // around all that may answer before it has read the whole request
+        .layer(from_fn(unread::drop_rest))
         // one place writes what went wrong, whoever found it
         .layer(from_fn_with_state(state.clone(), problem::render))
         // below this line a panic costs one request

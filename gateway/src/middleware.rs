@@ -11,3 +11,4 @@ pub mod request_id;
 pub mod security_headers;
 pub(crate) mod tail;
 pub(crate) mod trace;
+pub mod unread;

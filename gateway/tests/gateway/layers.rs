@@ -194,7 +194,7 @@ async fn head_answers_like_get_without_a_body() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn bodies_beyond_their_limit_are_refused_unread() {
     let house = House::new();
     let announced = |target: &str, length: usize| {
@@ -223,4 +223,35 @@ async fn what_the_client_accepts_or_sends_as_type_is_no_reason_to_refuse() {
         .header("accept", "application/ld+json")
         .header("content-type", "text/plain");
     assert_eq!(house.send(odd.body(r#"{"jobId":7}"#.into()).unwrap()).await.status, 200);
+}
+
+/// A body of that many pieces of 64 KiB, and how many of them were read.
+fn counted(pieces: usize) -> (Body, Arc<std::sync::atomic::AtomicUsize>) {
+    let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = Arc::clone(&read);
+    let stream = futures::stream::iter(std::iter::repeat_n((), pieces).map(move |()| {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 64 * 1024]))
+    }));
+    (Body::from_stream(stream), read)
+}
+
+#[tokio::test]
+async fn an_early_answer_reads_what_the_client_still_sends_within_bounds() {
+    use std::sync::atomic::Ordering;
+
+    let house = House::new();
+    for target in ["/api/nosuch", "/api/jobs/stop_job/", "/nosuch"] {
+        let (body, read) = counted(48);
+        assert!(house.post(target, "user", body).await.status.is_client_error(), "{target}");
+        assert_eq!(read.load(Ordering::Relaxed), 48, "{target}");
+    }
+    let (endless, read) = counted(100_000);
+    assert_eq!(house.post("/api/nosuch", "", endless).await.status, 404);
+    assert!(read.load(Ordering::Relaxed) < 100);
+    let (waiting, read) = counted(48);
+    let polite =
+        request(Method::POST, "/api/nosuch", "").header("expect", "100-continue").body(waiting).unwrap();
+    assert_eq!(house.send(polite).await.status, 404);
+    assert_eq!(read.load(Ordering::Relaxed), 0, "who asked first has nothing under way");
 }
