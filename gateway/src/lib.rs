@@ -8,7 +8,7 @@
 //! - [`problem`]: how refusals and failures are told
 //! - [`state`], [`settings`], [`client`], [`clusters`]: what handlers share
 //!
-//! [`start`] makes a [`Gateway`] of its [`Deps`].
+//! [`start()`] makes a [`Gateway`] of its [`Deps`].
 
 pub mod app;
 pub mod auth;

@@ -55,3 +55,22 @@ pub(crate) fn scheduler_streams(change: f64) {
 pub(crate) fn scheduler_events(outcome: &'static str, events: u64) {
     metrics::counter!("gateway_scheduler_events_total", "outcome" => outcome).increment(events);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::TABLE;
+
+    #[test]
+    fn the_table_lists_what_is_measured_and_nothing_else() {
+        let source = include_str!("metrics.rs");
+        let macros = source
+            .split("metrics::")
+            .skip(1)
+            .filter(|text| ["counter!(", "gauge!(", "histogram!("].iter().any(|name| text.starts_with(name)));
+        let measured: BTreeSet<&str> = macros.filter_map(|text| text.split('"').nth(1)).collect();
+        let listed: BTreeSet<&str> = TABLE.iter().map(|row| row.0).collect();
+        assert_eq!(measured, listed);
+    }
+}
