@@ -103,6 +103,7 @@ impl Bench {
             retention: Duration::ZERO,
             memory_cap: 0,
             checkpoint_interval: Duration::from_hours(12),
+            workers: 1,
             durability: Durability::Background,
             pinning: Pinning::None,
         };

@@ -67,6 +67,11 @@ impl Grid {
         self.interval
     }
 
+    /// Whether any lane holds samples.
+    pub(crate) fn has_samples(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.slots().is_some())
+    }
+
     /// Adds an empty lane and returns its number.
     pub(crate) fn add_lane(&mut self) -> u32 {
         let number = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
@@ -226,34 +231,53 @@ impl Grid {
         }
     }
 
-    /// Drops sealed blocks that end before `cut`, and the rows if they all do. Returns how many blocks went (rows count as one per
-    /// lane with samples in them).
+    /// Drops blocks that end before `cut`, sealed or open, and lanes whose last sample does; returns how many blocks went. What goes does
+    /// not depend on what is sealed already, so it is the same before and after a restart.
     pub(crate) fn evict(&mut self, cut: i64) -> u64 {
-        let mut gone = 0;
-        let newest = self.base + i64::try_from(self.rows.len()).unwrap_or(0) - 1;
-        // The phase is below one interval, so the row after the newest begins after every sample in the rows.
-        let rows_go = !self.rows.is_empty() && (newest + 1) * self.interval < cut;
-        if rows_go {
-            let lanes = 0..self.lanes.len();
-            gone += lanes.filter(|&lane| self.rows.iter().any(|row| has(row, lane))).count() as u64;
-            let freed: usize = self.rows.iter().map(|row| row.capacity() * size_of::<f64>()).sum();
-            self.bytes = self.bytes.saturating_sub(freed);
-            self.rows.clear();
-        }
-        for index in 0..self.lanes.len() {
-            let (interval, stagger) = (self.interval, self.stagger);
-            let Some(series) = self.lanes.get_mut(index) else { break };
-            let before = series.sealed_bytes();
-            let phase = series.phase();
-            let dropped =
-                series.drop_front(|number| ((number + 1) * BLOCK - stagger - 1) * interval + phase < cut);
-            self.bytes = (self.bytes + series.sealed_bytes()).saturating_sub(before);
-            gone += dropped;
-            if dropped > 0 || rows_go {
-                self.measure(index);
-            }
+        let lanes = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        let gone = (0..lanes).map(|lane| self.free(lane, cut)).sum();
+        if gone > 0 {
+            self.drop_empty_rows(cut);
         }
         gone
+    }
+
+    /// As [`Grid::evict`], of one lane.
+    pub(crate) fn free(&mut self, lane: u32, cut: i64) -> u64 {
+        let index = lane as usize;
+        let Some((_, last)) = self.range(lane) else { return 0 };
+        let (interval, stagger) = (self.interval, self.stagger);
+        let first_open = self.block_of(self.base);
+        let Some(series) = self.lanes.get_mut(index) else { return 0 };
+        let phase = series.phase();
+        let goes = |number: i64| last < cut || ((number + 1) * BLOCK - stagger - 1) * interval + phase < cut;
+        let before = series.sealed_bytes();
+        let mut gone = series.drop_front(goes);
+        self.bytes = (self.bytes + series.sealed_bytes()).saturating_sub(before);
+        let mut number = first_open;
+        let mut rows = self.rows.iter_mut().peekable();
+        while rows.peek().is_some() && goes(number) {
+            let cells = rows.by_ref().take(SLOTS).filter_map(|row| row.get_mut(index));
+            let open = cells.filter(|cell| !cell.is_nan()).map(|cell| *cell = f64::NAN).count();
+            gone += u64::from(open > 0);
+            number += 1;
+        }
+        if gone > 0 {
+            self.measure(index);
+        }
+        gone
+    }
+
+    /// Gives back the memory of open rows that no lane has samples in.
+    fn drop_empty_rows(&mut self, cut: i64) {
+        // The phase is below one interval: behind it no sample of the block can be.
+        let end = |grid: &Self| (grid.block_first(grid.block_of(grid.base) + 1)) * grid.interval;
+        while !self.rows.is_empty() && (end(self) < cut || !self.has_samples()) {
+            let count = self.rows.len().min(SLOTS);
+            let freed: usize = self.rows.drain(..count).map(|row| row.capacity() * size_of::<f64>()).sum();
+            self.bytes = self.bytes.saturating_sub(freed);
+            self.base += BLOCK;
+        }
     }
 
     /// Oldest sealed block's last time over all lanes: what memory pressure takes next.

@@ -81,7 +81,7 @@ impl Store {
         };
         let Some(host) = self.host(cluster, name) else { return health };
         let data = host.data();
-        if data.live_series() == 0 {
+        if !data.has_samples() {
             return health;
         }
         health.known = true;

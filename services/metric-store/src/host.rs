@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::lines::LineCache;
 use crate::grid::Grid;
+use crate::log::record::Freed;
 use crate::names::MetricId;
 
 pub(crate) mod adopt;
@@ -226,14 +227,32 @@ impl HostData {
         self.grids.iter_mut().map(|grid| grid.evict(cut)).sum()
     }
 
+    /// Drops what ends before a time at a component and below it; returns the number of blocks.
+    pub(crate) fn free(&mut self, freed: Freed<'_>) -> u64 {
+        let wanted = path_text(freed.component, freed.sub_component);
+        let below = |path: &str| {
+            let rest = path.strip_prefix(&*wanted);
+            wanted.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('\0'))
+        };
+        let mut gone = 0;
+        for column in &self.columns {
+            if self.paths.get(column.path as usize).is_some_and(|path| below(path))
+                && let Some(grid) = self.grids.get_mut(column.grid as usize)
+            {
+                gone += grid.free(column.lane, freed.cut);
+            }
+        }
+        gone
+    }
+
     /// When the oldest sealed block ends: what memory pressure takes next.
     pub(crate) fn oldest_block_end(&self) -> Option<i64> {
         self.grids.iter().filter_map(Grid::oldest_block_end).min()
     }
 
-    /// Number of series that hold samples.
-    pub(crate) fn live_series(&self) -> usize {
-        (0..self.columns()).filter(|&column| self.range(column).is_some()).count()
+    /// Whether any series holds samples.
+    pub(crate) fn has_samples(&self) -> bool {
+        self.grids.iter().any(Grid::has_samples)
     }
 
     /// Oldest and newest sample of a column.

@@ -139,6 +139,9 @@ impl Replay {
         while let Some(defined) = record.next_column().ok()? {
             columns.push(column(data, names, defined));
         }
+        if let Some(freed) = record.freed {
+            data.free(freed);
+        }
         let mut samples = record.samples()?;
         let mut count = 0;
         while let Some(sample) = samples.next_sample().ok()? {
@@ -247,7 +250,7 @@ impl Shard {
             let host = self.host_or_new(&key.cluster, &key.host);
             let mut live = host.data();
             live.adopt(data);
-            count += usize::from(live.live_series() > 0);
+            count += usize::from(live.has_samples());
             self.account(&mut live);
         }
         count

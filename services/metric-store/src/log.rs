@@ -16,7 +16,7 @@ use crate::wire::{self, FRAME_HEADER};
 pub(crate) mod record;
 pub(crate) mod segment;
 
-use self::record::{ColumnOf, Sample};
+use self::record::{ColumnOf, Freed, Sample};
 
 /// A segment is closed when it is longer.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -181,6 +181,28 @@ impl ShardLog {
         names: &MetricNames,
         samples: &[Sample],
     ) {
+        self.add_record(key, data, names, samples, None);
+    }
+
+    /// Adds that samples of one host are freed.
+    pub(crate) fn add_freed(
+        &mut self,
+        key: &HostKey,
+        data: &mut HostData,
+        names: &MetricNames,
+        freed: Freed<'_>,
+    ) {
+        self.add_record(key, data, names, &[], Some(freed));
+    }
+
+    fn add_record(
+        &mut self,
+        key: &HostKey,
+        data: &mut HostData,
+        names: &MetricNames,
+        samples: &[Sample],
+        freed: Option<Freed<'_>>,
+    ) {
         let Some(open) = &mut self.open else { return };
         let mut new_host = false;
         if data.logged.segment != open.number {
@@ -197,7 +219,8 @@ impl ShardLog {
             self.buffer.extend_from_slice(&[0; FRAME_HEADER]);
             let known_by = new_host.then_some((&*key.cluster, &*key.host));
             new_host = false;
-            record::put_host(&mut self.buffer, id, known_by, defined > 0);
+            let last = data.logged.columns + defined >= data.columns();
+            record::put_host(&mut self.buffer, id, known_by, defined > 0, freed.filter(|_| last));
             if defined > 0 {
                 record::put_columns(&mut self.buffer, data.logged.columns, defined);
                 for number in data.logged.columns..data.logged.columns + defined {
@@ -205,7 +228,6 @@ impl ShardLog {
                 }
                 data.logged.columns += defined;
             }
-            let last = data.logged.columns >= data.columns();
             record::put_samples(&mut self.buffer, if last { samples } else { &[] });
             wire::close_frame(&mut self.buffer, start);
             if last {

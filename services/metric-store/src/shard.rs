@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::host::{Host, HostKey};
 use crate::log::ShardLog;
-use crate::log::record::Sample;
+use crate::log::record::{Freed, Sample};
 use crate::names::MetricNames;
 
 /// Number of shards; part of the layout on disk.
@@ -129,6 +129,21 @@ impl Shard {
         Ok(())
     }
 
+    /// Frees samples of a host, in the log and in memory; returns the number of blocks.
+    pub(crate) fn free(&self, host: &Host, freed: Freed<'_>, names: &MetricNames) -> io::Result<u64> {
+        let mut log = self.log();
+        log.begin()?;
+        log.add_freed(&host.key, &mut host.data(), names, freed);
+        log.write()?;
+        if !self.is_loaded() {
+            return Ok(0);
+        }
+        let mut data = host.data();
+        let gone = data.free(freed);
+        self.account(&mut data);
+        Ok(gone)
+    }
+
     /// Notes how much memory a host takes now.
     pub(crate) fn account(&self, data: &mut crate::host::HostData) {
         let now = data.bytes();
@@ -144,7 +159,7 @@ impl Shard {
         for of_cluster in hosts.values_mut() {
             of_cluster.retain(|_, host| {
                 // A batch on its way holds the host: it is not empty for long.
-                let keep = Arc::strong_count(host) > 1 || host.data().live_series() > 0;
+                let keep = Arc::strong_count(host) > 1 || host.data().has_samples();
                 if !keep {
                     self.bytes.fetch_sub(host.data().accounted, Ordering::Relaxed);
                     forgotten += 1;

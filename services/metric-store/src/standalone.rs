@@ -1,7 +1,5 @@
 //! The stand-alone server: the reference's routes on one port, by its own configuration (spec metric-store.md 1 to 3,
 //! config-and-cli.md 13).
-//!
-//! Of `POST /api/free` nothing is built yet: the route answers 404.
 
 use std::sync::Arc;
 
@@ -100,6 +98,7 @@ fn router(shared: Shared) -> Router {
     let query = get(run_query).post(run_query);
     let health = get(health::check).post(health::check);
     let debug = get(dump);
+    let free = post(free_samples);
     let api = Router::new()
         .route("/api/write", write.clone())
         .route("/api/write/", write.clone())
@@ -110,6 +109,9 @@ fn router(shared: Shared) -> Router {
         .route("/api/healthcheck", health.clone())
         .route("/api/healthcheck/", health.clone())
         .route("/api/healthcheck/{*rest}", health)
+        .route("/api/free", free.clone())
+        .route("/api/free/", free.clone())
+        .route("/api/free/{*rest}", free)
         .route("/api/debug", debug.clone())
         .route("/api/debug/", debug.clone())
         .route("/api/debug/{*rest}", debug)
@@ -136,6 +138,25 @@ async fn run_query(State(shared): State<Shared>, body: Bytes) -> Result<Response
     let store = Arc::clone(&shared.store);
     let answer = cpu::run(move || query.answer(&store)).await?;
     Ok(json(StatusCode::OK, answer))
+}
+
+/// `POST /api/free?to=…`: frees what lies below the selectors in the body and ends before that time.
+async fn free_samples(
+    State(shared): State<Shared>,
+    Query(query): Query<Vec<(String, String)>>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let to = query.iter().find(|(key, _)| key == "to").map_or("", |(_, value)| value);
+    if to.is_empty() {
+        return Err(Problem::bad("'to' is a required query parameter"));
+    }
+    let to: i64 = to.parse().map_err(|_| Problem::bad(format!("to: {to:?} is no time in Unix seconds")))?;
+    let selectors: Option<Vec<Vec<String>>> =
+        serde_json::from_slice(&body).map_err(|error| Problem::bad(format!("selectors: {error}")))?;
+    shared.store.wait_loaded(Needed::ALL, LOADING_WAIT).await?;
+    let store = Arc::clone(&shared.store);
+    let freed = cpu::run(move || store.free(&selectors.unwrap_or_default(), to)).await??;
+    Ok(text(StatusCode::OK, format!("buffers freed: {freed}\n")))
 }
 
 /// `GET /api/debug`: what lies below the names in `selector`, joined by colons or given one by one.

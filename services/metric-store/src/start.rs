@@ -58,6 +58,7 @@ pub(crate) fn options(section: &Section, pinning: Pinning) -> Options {
         retention: section.retention_in_memory,
         memory_cap: section.memory_cap_gb.saturating_mul(1_000_000_000),
         checkpoint_interval: section.checkpoint_interval,
+        workers: section.num_workers,
         durability: Durability::Background,
         pinning,
     }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct Options {
     pub memory_cap: u64,
     /// Longest time between two checkpoints of a shard.
     pub checkpoint_interval: Duration,
+    /// Threads that read history back.
+    pub workers: usize,
     /// When samples are made durable.
     pub durability: Durability,
     /// Whether hosts can be pinned.
@@ -68,6 +71,8 @@ pub struct Store {
     shards: Vec<Shard>,
     /// One bit per shard whose history is loaded.
     loaded: watch::Sender<u32>,
+    /// The next shard to be loaded.
+    next_load: AtomicUsize,
     /// Whether the metrics are known.
     configured: watch::Sender<bool>,
     counters: Counters,
@@ -108,6 +113,7 @@ impl Store {
             counters: Counters::new(),
             names: MetricNames::default(),
             loaded: watch::Sender::new(loaded),
+            next_load: AtomicUsize::new(0),
             options,
             clock,
             shards,
@@ -169,7 +175,7 @@ impl Store {
     pub(crate) fn hosts_of(&self, cluster: &str) -> Vec<Arc<Host>> {
         let mut hosts: Vec<Arc<Host>> =
             self.shards.iter().flat_map(|shard| shard.hosts(Some(cluster))).collect();
-        hosts.retain(|host| host.data().live_series() > 0);
+        hosts.retain(|host| host.data().has_samples());
         hosts.sort_unstable_by(|a, b| a.key.host.cmp(&b.key.host));
         hosts
     }
@@ -213,13 +219,17 @@ impl Store {
         *self.loaded.borrow() == ALL_LOADED
     }
 
-    /// Reads the history of every shard back, one after the other; blocks. Batches are taken meanwhile.
+    /// Reads the history of every shard back, one after the other; blocks. Batches are taken meanwhile. Several threads may call it
+    /// at once: each shard is read by one of them.
     ///
     /// # Errors
     /// A file cannot be read; that shard stays unloaded, the others are loaded.
     pub fn load(&self) -> Result<(), Error> {
         let mut first_error = Ok(());
-        for shard in self.shards.iter().filter(|shard| !shard.is_loaded()) {
+        while let Some(shard) = self.shards.get(self.next_load.fetch_add(1, Ordering::Relaxed)) {
+            if shard.is_loaded() {
+                continue;
+            }
             match shard.load(&self.names, self.clock.unix()) {
                 Ok(report) => self.loaded_shard(shard, &report),
                 Err(error) => {
@@ -256,6 +266,11 @@ impl Store {
             report.hosts,
             report.replayed
         );
+    }
+
+    /// How many parts of the history are in memory, and how many there are.
+    pub fn loaded_parts(&self) -> (u32, u32) {
+        (self.loaded.borrow().count_ones(), SHARDS)
     }
 
     /// Waits until the history of these hosts is in memory.

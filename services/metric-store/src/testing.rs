@@ -30,6 +30,7 @@ pub(crate) fn options(directory: &Path) -> Options {
         retention: Duration::from_hours(48),
         memory_cap: 0,
         checkpoint_interval: Duration::from_hours(12),
+        workers: 1,
         durability: Durability::Background,
         pinning: Pinning::None,
     }

@@ -56,6 +56,7 @@ impl Server {
             retention: Duration::from_hours(48),
             memory_cap: 0,
             checkpoint_interval: Duration::from_hours(12),
+            workers: 1,
             durability: Durability::Background,
             pinning: Pinning::None,
         };

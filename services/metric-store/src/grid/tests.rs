@@ -135,10 +135,13 @@ proptest! {
             }
         }
         let cut = time + cut;
+        let mut copy = copied(&grid, 1);
         let gone = grid.evict(cut);
+        prop_assert_eq!(copy.evict(cut) > 0, gone > 0);
         let (first, last) = oracle.range().unwrap();
         let mut out = vec![0.0; ((last - first) / INTERVAL + 1) as usize];
         grid.read(0, first, &mut out);
+        prop_assert_eq!(read(&copy, 0, first, out.len()), read(&grid, 0, first, out.len()), "sealed or not");
         let kept = out.iter().filter(|value| !value.is_nan()).count();
         prop_assert_eq!(kept == oracle.slots.len(), gone == 0);
         for (index, value) in out.iter().enumerate() {

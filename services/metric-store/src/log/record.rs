@@ -1,7 +1,8 @@
 //! One record of the log: the samples of one batch and host, and what the segment's dictionary needs for them.
 //!
 //! Numbers of hosts and columns hold within one segment, so that every segment is read by itself. Layout: host number, flags (1:
-//! names of the host follow, 2: columns follow), the definitions, number of samples, time of the first; per sample one control byte
+//! names of the host follow, 2: columns follow, 4: what is freed follows), the definitions, number of samples, time of the first; per
+//! sample one control byte
 //! (bit 0: the column is not the next one and follows; bit 1: the time differs and the difference follows; upper bits: form of the
 //! value) and what it announces.
 
@@ -28,6 +29,7 @@ pub(crate) const INTERVAL_MAX: i64 = 1 << 31;
 
 const NAMES: u64 = 1;
 const COLUMNS: u64 = 2;
+const FREED: u64 = 4;
 
 const OTHER_COLUMN: u8 = 1;
 const OTHER_TIME: u8 = 2;
@@ -40,13 +42,36 @@ const DOUBLE: u8 = 6;
 /// Integers of at most this magnitude are shorter than four bytes.
 const SHORT_MAX: u64 = 1 << 27;
 
-/// Appends number and, if the segment does not know it, name of the record's host.
-pub(crate) fn put_host(out: &mut Vec<u8>, id: u32, names: Option<(&str, &str)>, has_columns: bool) {
+/// Samples that are dropped on demand: those of a component and what is below it (empty: of the host), before a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Freed<'a> {
+    /// Component, empty for the host.
+    pub(crate) component: &'a str,
+    /// Part of the component, empty for the component itself.
+    pub(crate) sub_component: &'a str,
+    /// Unix seconds: what ends before goes.
+    pub(crate) cut: i64,
+}
+
+/// Appends the head of a record: the host's number, its names if the segment does not know it, what is freed.
+pub(crate) fn put_host(
+    out: &mut Vec<u8>,
+    id: u32,
+    names: Option<(&str, &str)>,
+    has_columns: bool,
+    freed: Option<Freed<'_>>,
+) {
     put_u64(out, id.into());
-    put_u64(out, if names.is_some() { NAMES } else { 0 } | if has_columns { COLUMNS } else { 0 });
+    let flag = |wanted: bool, flag: u64| if wanted { flag } else { 0 };
+    put_u64(out, flag(names.is_some(), NAMES) | flag(has_columns, COLUMNS) | flag(freed.is_some(), FREED));
     if let Some((cluster, host)) = names {
         put_bytes(out, cluster.as_bytes());
         put_bytes(out, host.as_bytes());
+    }
+    if let Some(freed) = freed {
+        put_bytes(out, freed.component.as_bytes());
+        put_bytes(out, freed.sub_component.as_bytes());
+        put_i64(out, freed.cut);
     }
 }
 
@@ -142,6 +167,8 @@ pub(crate) struct Record<'a> {
     pub(crate) host: u32,
     /// Cluster and host, if defined here.
     pub(crate) names: Option<(&'a str, &'a str)>,
+    /// What is freed, before the samples are taken.
+    pub(crate) freed: Option<Freed<'a>>,
     /// Columns defined here, and then the samples.
     rest: &'a [u8],
     first_column: ColumnId,
@@ -155,9 +182,15 @@ impl<'a> Record<'a> {
         let host = get_u32(input)?;
         let flags = get_u64(input)?;
         let names = if flags & NAMES == 0 { None } else { Some((get_str(input)?, get_str(input)?)) };
+        let freed = if flags & FREED == 0 {
+            None
+        } else {
+            let (component, sub_component) = (get_str(input)?, get_str(input)?);
+            Some(Freed { component, sub_component, cut: get_i64(input)? })
+        };
         let (first_column, columns) =
             if flags & COLUMNS == 0 { (0, 0) } else { (get_u32(input)?, get_u64(input)?) };
-        Some(Self { host, names, rest: payload, first_column, columns })
+        Some(Self { host, names, freed, rest: payload, first_column, columns })
     }
 
     /// Number of the first column defined here, if any is.
@@ -256,13 +289,15 @@ mod tests {
         #[test]
         fn samples_read_back_bit_by_bit(samples in proptest::collection::vec(sample(), 0..50)) {
             let mut out = Vec::new();
-            put_host(&mut out, 7, Some(("fritz", "f0101")), true);
+            let freed = Freed { component: "socket0", sub_component: "", cut: -5 };
+            put_host(&mut out, 7, Some(("fritz", "f0101")), true, Some(freed));
             put_columns(&mut out, 3, 1);
             let column = ColumnOf { metric: "ipc", interval: 60, component: "hwthread3", sub_component: "" };
             put_column(&mut out, column);
             put_samples(&mut out, &samples);
             let mut record = Record::read(&out).unwrap();
             prop_assert_eq!((record.host, record.names, record.first_column()), (7, Some(("fritz", "f0101")), Some(3)));
+            prop_assert_eq!(record.freed, Some(freed));
             prop_assert_eq!(record.next_column(), Ok(Some(column)));
             prop_assert_eq!(record.next_column(), Ok(None));
             let mut reader = record.samples().unwrap();

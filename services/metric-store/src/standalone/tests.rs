@@ -145,10 +145,32 @@ async fn health_is_told_in_the_references_keys() {
 }
 
 #[tokio::test]
+async fn samples_are_freed_below_selectors() {
+    let server = Server::new(false, false);
+    let lines = format!(
+        "load,host=h value=1 {NOW}\nflops,host=h,type=core,type-id=1 value=1 {NOW}\nload,host=i value=1 {NOW}\n"
+    );
+    server.call("POST", "/api/write?cluster=c", lines).await;
+    for (query, body) in
+        [("", "[]"), ("?to=", "[]"), ("?to=x", "[]"), ("?to=1", ""), ("?to=1", "[\"a\"]"), ("?to=1", "[[1]]")]
+    {
+        assert_eq!(server.call("POST", &format!("/api/free/{query}"), body).await.0, 400, "{query} {body}");
+    }
+    let free = async |to: i64, body: &str| {
+        server.call("POST", &format!("/api/free?to={to}"), body.to_owned()).await.1
+    };
+    assert_eq!(free(NOW, r#"[["c"]]"#).await, "buffers freed: 0\n", "nothing ends before its own time");
+    assert_eq!(free(NOW + 1, r#"[["c","h","core1"],["c","nobody"]]"#).await, "buffers freed: 1\n");
+    assert!(!server.call("GET", "/api/debug?selector=c:h", "").await.1.contains("flops"));
+    assert_eq!(free(NOW + 1, "null").await, "buffers freed: 0\n");
+    assert_eq!(free(NOW + 1, "[[]]").await, "buffers freed: 2\n");
+    assert_eq!(server.call("GET", "/api/debug?selector=c", "").await.0, 400, "nothing is left");
+}
+
+#[tokio::test]
 async fn unknown_paths_and_methods_answer_as_recorded() {
     let server = Server::new(false, false);
     assert_eq!(server.call("GET", "/api/nope", "").await, (404, "404 page not found\n".to_owned()));
-    assert_eq!(server.call("POST", "/api/free/?to=1", "[]").await.0, 404, "not built yet");
     let request = Request::put("/api/write").body(Body::empty()).unwrap();
     let (status, headers, body) = server.send(request).await;
     assert_eq!(

@@ -57,15 +57,33 @@ pub fn start(store: &Arc<Store>, tasks: &Tasks, readiness: &Readiness) {
 
 async fn load(store: Arc<Store>, readiness: Readiness) -> Result<(), Error> {
     let begun = Instant::now();
-    let loader = Arc::clone(&store);
-    match tokio::task::spawn_blocking(move || loader.load()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            readiness.not_ready(format!("samples cannot be loaded: {error}"));
-            return Err(error);
+    let worker = |_| {
+        let loader = Arc::clone(&store);
+        tokio::task::spawn_blocking(move || loader.load())
+    };
+    let workers: Vec<_> = (0..store.options.workers.max(1)).map(worker).collect();
+    let progress = async {
+        let mut loaded = store.loaded.subscribe();
+        while loaded.changed().await.is_ok() {
+            let (done, all) = store.loaded_parts();
+            readiness.not_ready(format!("loading samples {done}/{all}"));
         }
-        // the process ends
-        Err(_) => return Ok(()),
+    };
+    let results = tokio::select! {
+        results = futures::future::join_all(workers) => results,
+        // never ends: the sender lives in the store
+        () = progress => return Ok(()),
+    };
+    for result in results {
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                readiness.not_ready(format!("samples cannot be loaded: {error}"));
+                return Err(error);
+            }
+            // the process ends
+            Err(_) => return Ok(()),
+        }
     }
     let took = begun.elapsed();
     tracing::info!(duration_ms = took.as_millis(), "all samples loaded");

@@ -3,6 +3,9 @@
 use std::sync::{Arc, PoisonError};
 
 use super::{Pinning, Store};
+use crate::error::Error;
+use crate::host::{Host, HostKey};
+use crate::log::record::{Freed, TIME_MAX};
 use crate::shard::Shard;
 
 /// Steps in which memory pressure takes the oldest blocks.
@@ -49,6 +52,31 @@ impl Store {
         cleaned
     }
 
+    /// Frees what ends before `to` below each selector (cluster, host, component, part of the component; empty: everything), durably.
+    /// Returns the number of blocks. A selector that names nothing frees nothing. Blocks.
+    ///
+    /// # Errors
+    /// The log cannot be written; some selectors may be done.
+    pub fn free(&self, selectors: &[Vec<String>], to: i64) -> Result<u64, Error> {
+        let mut gone = 0;
+        for selector in selectors {
+            let name = |place: usize| selector.get(place).map_or("", String::as_str);
+            let hosts: Vec<Arc<Host>> = match selector.as_slice() {
+                [] => self.shards().iter().flat_map(|shard| shard.hosts(None)).collect(),
+                [cluster] => self.shards().iter().flat_map(|shard| shard.hosts(Some(cluster))).collect(),
+                [cluster, host, ..] => self.host(cluster, host).into_iter().collect(),
+            };
+            let cut = to.clamp(-TIME_MAX, TIME_MAX);
+            let freed = Freed { component: name(2), sub_component: name(3), cut };
+            for host in hosts {
+                let Some(shard) = self.shards().get(host.shard() as usize) else { continue };
+                let result = shard.free(&host, freed, self.names());
+                gone += result.map_err(|source| Error::Log { path: shard.directory.clone(), source })?;
+            }
+        }
+        Ok(gone)
+    }
+
     /// Samples from here on stay on every host; `None`: all stay.
     fn kept(&self, now: i64) -> Option<i64> {
         let retention =
@@ -58,10 +86,10 @@ impl Store {
         Some(now.saturating_sub(retention.saturating_mul(factor)))
     }
 
-    fn evict(&self, cut: impl Fn(&crate::host::HostKey) -> i64) -> u64 {
+    fn evict(&self, cut: impl Fn(&HostKey) -> i64) -> u64 {
         let of_shard = |shard: &Shard| -> u64 {
             let hosts = shard.hosts(None);
-            let evict = |host: Arc<crate::host::Host>| {
+            let evict = |host: Arc<Host>| {
                 let mut data = host.data();
                 let gone = data.evict(cut(&host.key));
                 shard.account(&mut data);

@@ -93,6 +93,8 @@ enum Step {
     /// A checkpoint that was begun: the segment is closed, no file appears.
     HalfCheckpoint,
     Clean,
+    /// Host, offset of the cut from the present.
+    Free(u8, i64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -103,6 +105,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Restart),
         1 => Just(Step::HalfCheckpoint),
         1 => Just(Step::Clean),
+        1 => (0_u8..5, -10_000_i64..0).prop_map(|(host, offset)| Step::Free(host, offset)),
     ];
     proptest::collection::vec(step, 1..25)
 }
@@ -135,6 +138,11 @@ proptest! {
                 Step::Checkpoint => store.checkpoint_all(),
                 Step::HalfCheckpoint => store.shards().iter().for_each(|shard| { shard.log().close_for_checkpoint(); }),
                 Step::Clean => { store.clean(); },
+                Step::Free(host, offset) => {
+                    let selectors = [vec!["c".to_owned(), format!("h{host}")]];
+                    store.free(&selectors, NOW + offset).unwrap();
+                    oracle.free(&selectors, NOW + offset).unwrap();
+                }
                 Step::Restart => {
                     drop(store);
                     store = open(life.clone());
