@@ -143,13 +143,13 @@ impl Job {
     }
 
     /// Numbers that sum the job up.
-    async fn footprint(&self) -> Option<Vec<FootprintValue>> {
-        Some(self.0.footprint.iter().map(FootprintValue::from).collect())
+    async fn footprint(&self) -> Option<Vec<Option<FootprintValue>>> {
+        Some(self.0.footprint.iter().map(|pair| Some(FootprintValue::from(pair))).collect())
     }
 
     /// Energy by metric.
-    async fn energy_footprint(&self) -> Option<Vec<EnergyFootprintValue>> {
-        Some(self.0.energy_footprint.iter().map(EnergyFootprintValue::from).collect())
+    async fn energy_footprint(&self) -> Option<Vec<Option<EnergyFootprintValue>>> {
+        Some(self.0.energy_footprint.iter().map(|pair| Some(EnergyFootprintValue::from(pair))).collect())
     }
 
     /// Object of texts, e.g. `jobName`, `jobScript`, `slurmInfo`, `message`; or null.
