@@ -59,6 +59,7 @@ impl Grpc {
     }
 
     async fn wait(&self, needed: Needed) -> Result<(), Status> {
+        self.store.wait_configured(LOADING_WAIT).await;
         Ok(self.store.wait_loaded(needed, LOADING_WAIT).await?)
     }
 }
@@ -107,6 +108,7 @@ impl MetricStore for Grpc {
             )
             .into());
         };
+        self.store.wait_configured(LOADING_WAIT).await;
         let mut ingest = Ingest::new(&self.store, &first.default_cluster)?;
         let mut lines = first.lines;
         loop {

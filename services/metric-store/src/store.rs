@@ -158,6 +158,14 @@ impl Store {
         !self.registry().is_empty()
     }
 
+    /// Waits until it is known which metrics are taken, at most `limit`: a fresh store hears it within moments, and whoever sends
+    /// samples meanwhile is better kept waiting than refused.
+    pub async fn wait_configured(&self, limit: Duration) {
+        let mut configured = self.configured.subscribe();
+        // What is not known in time is refused by the caller's own check.
+        let _ = tokio::time::timeout(limit, configured.wait_for(|known| *known)).await;
+    }
+
     /// The host of that name, if it ever had a line.
     pub(crate) fn host(&self, cluster: &str, host: &str) -> Option<Arc<Host>> {
         self.shards.get(crate::shard::shard_of(cluster, host) as usize)?.host(cluster, host)
