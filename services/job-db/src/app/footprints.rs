@@ -11,7 +11,7 @@ use cc_runtime::clock::Clock;
 
 use super::clusters::ClusterState;
 use super::janitor::{report, ticks};
-use super::peers::RemoteStore;
+use super::peers::{NodeStatistics, RemoteStore};
 use super::writer::{Context, Mutation, Writer};
 use crate::error::Error;
 use crate::store::visible::TagScopes;
@@ -90,9 +90,6 @@ impl<S: Store> Footprints<S> {
         }
     }
 }
-
-/// Statistics of one metric on one node: average, smallest, largest.
-pub(crate) type NodeStatistics = BTreeMap<String, Vec<(f64, f64, f64)>>;
 
 /// Of the whole job: the mean over all its nodes, the smallest and the largest; both not below 0, as recorded.
 fn over_nodes(nodes: &NodeStatistics, num_nodes: i32) -> BTreeMap<String, JobStatistics> {

@@ -17,7 +17,6 @@ use tonic::Status;
 
 use super::archiver::{Archive, Failed};
 use super::clusters::{ClusterFiles, ClusterState};
-use super::footprints::NodeStatistics;
 use super::nodes::Health;
 use crate::convert;
 use crate::store::nodes::HealthState;
@@ -90,6 +89,9 @@ pub(crate) async fn follow_clusters(transport: Transport, clusters: ClusterState
         pause = (pause * 2).min(PAUSES.1);
     }
 }
+
+/// Of each metric, one entry per node that has samples: average, smallest, largest.
+pub(crate) type NodeStatistics = BTreeMap<String, Vec<(f64, f64, f64)>>;
 
 /// The metric store behind a transport.
 #[derive(Debug, Clone)]
