@@ -49,6 +49,7 @@ impl Database {
     /// [`Error::Open`] with its class (read-only, damaged, no database, locked). Until the checks have passed the
     /// file is not changed.
     pub async fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        write::describe();
         let path = path.as_ref();
         let quirks = open::check(path, options).await?;
         let unfinished = Arc::new(AtomicBool::new(false));
@@ -132,11 +133,14 @@ impl Database {
         const OPERATION: &str = "copy the log back into the database at close";
         self.inner.readers.close().await;
         let copied = match self.inner.writer.acquire().await {
-            Ok(mut connection) => sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(&mut *connection)
-                .await
-                .map(drop)
-                .map_err(Error::in_query(OPERATION)),
+            // another process that uses the file may hold its lock: it will copy the log back when it ends
+            Ok(mut connection) => {
+                sqlx::raw_sql("PRAGMA busy_timeout = 2000; PRAGMA wal_checkpoint(TRUNCATE)")
+                    .execute(&mut *connection)
+                    .await
+                    .map(drop)
+                    .map_err(Error::in_query(OPERATION))
+            }
             Err(sqlx::Error::PoolClosed) => Ok(()),
             Err(source) => Err(Error::query(OPERATION, source)),
         };

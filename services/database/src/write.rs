@@ -15,6 +15,13 @@ const WAIT_SECONDS: &str = "database_write_wait_seconds";
 /// Seconds of a COMMIT, i.e. of its fsync, by purpose.
 const COMMIT_SECONDS: &str = "database_commit_seconds";
 
+/// Describes the figures for the exporter.
+pub(crate) fn describe() {
+    use metrics::Unit::Seconds;
+    metrics::describe_histogram!(WAIT_SECONDS, Seconds, "wait for the write lock of job.db by purpose");
+    metrics::describe_histogram!(COMMIT_SECONDS, Seconds, "commit to job.db, fsync included, by purpose");
+}
+
 /// An open write transaction. It is the process's only one; dropped without [`WriteTx::commit`] it is rolled back.
 ///
 /// Own statements instead of sqlx's transaction: when the disk is full SQLite rolls back by itself, and sqlx would

@@ -2,12 +2,12 @@
 //! integrations.md 9). Owns the tables `job`, `job_cache`, `tag`, `jobtag`, `node`, `node_state` of `job.db` and the
 //! side tables `ccx_ingest_*`, `ccx_archive_queue`, `ccx_superseded`, `ccx_change`.
 //!
-//! A job stop, from outside in: [`grpc`] decodes it, [`app::rest`] (REST) or [`app::rules`] (scheduler events) decides,
-//! [`app::writer`] commits it with its ledger rows and its entry in the archive queue, [`app::archiver`] works that
-//! off, [`app::watch`] tells open pages.
+//! A job stop, from outside in: `grpc` decodes it, `app::rest` (REST) or `app::rules` (scheduler events) decides,
+//! `app::writer` commits it with its ledger rows and its entry in the archive queue, `app::archiver` works that
+//! off, `app::watch` tells open pages.
 //!
 //! * [`start`]: the service on an open database; what it needs is in [`Deps`].
-//! * [`store`]: the one repository trait, and SQLite below it.
+//! * `store`: the one repository trait, and SQLite below it.
 
 mod app;
 mod convert;

@@ -203,6 +203,26 @@ async fn fill<S: Store>(store: &S, jobs: &[Job]) {
     unit.commit().await.unwrap();
 }
 
+#[tokio::test]
+async fn jobs_with_several_matching_hosts_count_once_when_pages_are_skipped() {
+    let (_folder, _database, store) = sqlite().await;
+    let job = |index: i64| Job {
+        job_id: index,
+        resources: ["a1", "a2", "a3"].map(Resource::node).to_vec(),
+        ..Job::default()
+    };
+    fill(&store, &(1..=10).map(job).collect::<Vec<_>>()).await;
+    let terms = vec![Term::Node(TextOp::Contains("a".to_owned()))];
+    let filters = vec![Filter { terms }];
+    let page = Page::Rows { offset: 4, limit: 3 };
+    let query = Query { filters, order: None, page, count: true };
+    let caller = Caller::service("test");
+    let (visible, scopes) = (Visible::to(&caller).unwrap(), TagScopes::to(&caller));
+    let listing = store.list(&visible, &scopes, &query, Load::default(), NOW).await.unwrap();
+    let ids: Vec<i64> = listing.jobs.iter().map(|job| job.job_id).collect();
+    assert_eq!((ids, listing.count, listing.has_next_page), (vec![5, 6, 7], Some(10), true));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -83,11 +83,9 @@ fn push_term(sql: &mut Sql, term: &Term, quirks: Quirks) {
                 .push(")");
         }
         Term::Node(op) => {
-            sql.push("EXISTS (SELECT 1 FROM json_each(CASE WHEN ")
-                .push(RESOURCES_VALID)
-                .push(" THEN CAST(job.resources AS TEXT) ELSE '[]' END) AS host WHERE ");
-            push_text(sql, "host.value ->> '$.hostname'", op);
-            sql.push(")");
+            sql.push(HOSTS);
+            push_text(sql, HOSTNAME, op);
+            sql.push(HOSTS_END);
         }
         Term::Metric(key, bounds) => {
             let path = key.json_path();
@@ -101,7 +99,14 @@ fn push_term(sql: &mut Sql, term: &Term, quirks: Quirks) {
 pub(crate) const JOB_NAME: &str = "(CASE WHEN json_valid(CAST(job.meta_data AS TEXT)) \
                         THEN CAST(job.meta_data AS TEXT) ->> '$.jobName' END)";
 
-const RESOURCES_VALID: &str = "json_valid(CAST(job.resources AS TEXT))";
+/// Some host of the job with a condition on [`HOSTNAME`] in between. Not written as EXISTS: SQLite 3.51 turns that
+/// into a join and then counts a job once per matching host when it skips an OFFSET.
+pub(crate) const HOSTS: &str = "(SELECT 1 FROM json_each(CASE WHEN json_valid(CAST(job.resources AS TEXT)) \
+                                THEN CAST(job.resources AS TEXT) ELSE '[]' END) AS host WHERE ";
+/// The name of a host in [`HOSTS`].
+pub(crate) const HOSTNAME: &str = "host.value ->> '$.hostname'";
+/// Closes [`HOSTS`].
+pub(crate) const HOSTS_END: &str = " LIMIT 1) IS NOT NULL";
 
 /// The number under a path of the footprint, `NULL` where there is none.
 fn push_metric(sql: &mut Sql, path: &str) {

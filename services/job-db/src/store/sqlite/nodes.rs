@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::filter::{push_text, push_visible};
+use super::filter::{HOSTNAME, HOSTS, HOSTS_END, push_text, push_visible};
 use super::row;
 use crate::store::nodes::{NodeFilter, NodeView, StateCounts, StateTimes};
 use crate::store::visible::Visible;
@@ -185,11 +185,8 @@ pub(crate) async fn overlapping(
     sql.push(" AND job.start_time <= ").bind(span.before);
     sql.push(" AND (job.job_state = 'running' OR (job.start_time < ").bind(span.before);
     sql.push(" AND job.start_time + job.duration > ").bind(span.after);
-    sql.push(
-        ")) AND EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(CAST(job.resources AS TEXT))
-           THEN CAST(job.resources AS TEXT) ELSE '[]' END) AS host WHERE host.value ->> '$.hostname' = ",
-    );
-    sql.bind(span.host.to_owned()).push(") ORDER BY job.job_state = 'running', job.id");
+    sql.push(")) AND ").push(HOSTS).push(HOSTNAME).push(" = ").bind(span.host.to_owned()).push(HOSTS_END);
+    sql.push(" ORDER BY job.job_state = 'running', job.id");
     let mut reader = database.read().await?;
     sql.build_as().fetch_all(&mut *reader).await.map_err(Error::in_query("look for jobs on the same host"))
 }
