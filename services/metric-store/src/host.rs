@@ -107,6 +107,9 @@ pub(crate) struct HostData {
     path_bytes: usize,
 }
 
+/// Bytes that the allocator gives for the maps of an empty host and for its places in lists.
+const MAPS_BYTES: usize = 600;
+
 /// How a series is told apart within its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SeriesKey<'a> {
@@ -264,7 +267,7 @@ impl HostData {
     pub(crate) fn bytes(&self) -> usize {
         let grids: usize = self.grids.iter().map(Grid::bytes).sum();
         let columns = self.columns.capacity() * size_of::<Column>() + self.series.len() * 24;
-        size_of::<Self>() + grids + columns + self.path_bytes + self.lines.bytes()
+        size_of::<Self>() + MAPS_BYTES + grids + columns + self.path_bytes + self.lines.bytes()
     }
 }
 

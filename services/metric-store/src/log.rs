@@ -167,6 +167,10 @@ impl ShardLog {
             let _removed = std::fs::remove_file(&path);
             return Err(error);
         }
+        if self.durability == Durability::Sync {
+            // The name must be as durable as what will be acknowledged under it.
+            std::fs::File::open(&self.directory)?.sync_all()?;
+        }
         let length = header.len() as u64;
         self.open = Some(Open { number, file: Arc::from(file), length, dirty: true, hosts: 0 });
         self.unsynced.directory = true;

@@ -104,10 +104,14 @@ impl Counters {
         self.log_cut.increment(report.cut.iter().map(|(_, bytes)| bytes).sum());
     }
 
-    /// A clean-up ended, with so much memory in use.
-    pub(crate) fn cleaned(&self, cleaned: &Cleaned, bytes: u64) {
+    /// A clean-up ended.
+    pub(crate) fn cleaned(&self, cleaned: &Cleaned) {
         self.expired.increment(cleaned.expired);
         self.pressed.increment(cleaned.pressed);
+    }
+
+    /// So much memory is in use.
+    pub(crate) fn memory(&self, bytes: u64) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.memory.set(bytes as f64);
     }

@@ -48,7 +48,7 @@ impl Store {
             cleaned.hosts += shard.forget_empty_hosts();
             drop(log);
         }
-        self.counters().cleaned(&cleaned, self.bytes());
+        self.counters().cleaned(&cleaned);
         cleaned
     }
 
