@@ -109,20 +109,6 @@ impl Database {
         read::acquire(&self.inner.readers).await
     }
 
-    /// Copies the log back into the file as far as readers permit, without blocking anybody.
-    ///
-    /// # Errors
-    /// [`Error::Query`].
-    pub async fn checkpoint(&self) -> Result<()> {
-        const OPERATION: &str = "copy the log back into the database";
-        let mut connection = self.inner.writer.acquire().await.map_err(Error::in_query(OPERATION))?;
-        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
-            .execute(&mut *connection)
-            .await
-            .map_err(Error::in_query(OPERATION))?;
-        Ok(())
-    }
-
     /// Ends all connections; the last process to do so leaves one file without log (spec/job-db.md 1, rule 13).
     /// Waits for readers and writers that are still in use.
     ///

@@ -331,6 +331,9 @@ pub(crate) trait Unit: Send {
     /// Parked events with ids above `after`, oldest first, at most `limit`.
     fn parked(&mut self, after: i64, limit: u32) -> impl Future<Output = Result<Vec<Parked>>> + Send;
 
+    /// How many events are parked; counts up to `limit` only.
+    fn parked_count(&mut self, limit: u32) -> impl Future<Output = Result<u32>> + Send;
+
     /// Whether an event of this job is parked.
     fn has_parked(&mut self, key: &JobKey) -> impl Future<Output = Result<bool>> + Send;
 
@@ -350,7 +353,8 @@ pub(crate) trait Unit: Send {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Superseded>>> + Send;
 
-    /// Forgets events, dead letters and parked events older than `before`, at most `limit` of each.
+    /// Forgets events, dead letters and parked events older than `before`, at most `limit` of each, and all but the
+    /// newest [`ledger::DEAD_MAX`] dead letters.
     fn prune_ledger(&mut self, before: i64, limit: u32) -> impl Future<Output = Result<()>> + Send;
 
     // nodes

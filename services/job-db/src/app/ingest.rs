@@ -9,7 +9,7 @@ use super::rules::{self, Body, Verdict};
 use super::writer::{Context, Mutation, Writer};
 use crate::error::Error;
 use crate::metrics;
-use crate::store::ledger::{Adapter, Dead, Origin, Outcome, Parked, Recorded, Stream};
+use crate::store::ledger::{Adapter, Dead, Origin, Outcome, PARKED_MAX, Parked, Recorded, Stream};
 use crate::store::{self, Store, Unit};
 
 /// Bytes of an event id.
@@ -262,6 +262,10 @@ impl Portion {
             Some(reason) => &Body::Broken(rules_problem(reason)),
         };
         let mut verdict = rules::apply(unit, context, &self.batch.cluster, body).await?;
+        if verdict.outcome == Outcome::Parked && unit.parked_count(PARKED_MAX).await? >= PARKED_MAX {
+            verdict.outcome = Outcome::Rejected;
+            verdict.detail.push_str("; too many events are parked already");
+        }
         if let Some((code, detail)) = &event.remark
             && verdict.code.is_empty()
         {

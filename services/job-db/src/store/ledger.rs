@@ -4,6 +4,11 @@ use cc_model::{JobKey, JobState};
 
 use super::DbId;
 
+/// Dead letters kept at most.
+pub(crate) const DEAD_MAX: i64 = 100_000;
+/// Events parked at most; more are refused for good.
+pub(crate) const PARKED_MAX: u32 = 10_000;
+
 /// An adapter, bound to the first credential that used its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Adapter {

@@ -5,7 +5,7 @@ use crate::app::clusters::ClusterState;
 use crate::app::ingest::{self, Batch, Event, Hello, Results, RetryParked};
 use crate::app::rules::{Body, Stopped};
 use crate::error::Error;
-use crate::store::ledger::Outcome;
+use crate::store::ledger::{Origin, Outcome, PARKED_MAX, Parked};
 use crate::store::{Store, Unit};
 
 const EPOCH: i64 = 77;
@@ -202,6 +202,40 @@ async fn parked_events_are_applied_in_order_when_the_cluster_file_knows_them<S: 
     assert_eq!(outcomes(&again), [(Outcome::Duplicate, ""); 3]);
 }
 on_both_stores!(parked_events_are_applied_in_order_when_the_cluster_file_knows_them);
+
+async fn the_parking_has_a_limit<S: Store>(store: S) {
+    let running = running(store).await;
+    let full = Parked {
+        id: 0,
+        received_at: NOW,
+        origin: Origin {
+            adapter_id: String::new(),
+            cluster: String::new(),
+            epoch: 0,
+            seq: 0,
+            event_id: Vec::new(),
+        },
+        key: key(1, 1),
+        code: String::new(),
+        field: String::new(),
+        detail: String::new(),
+        payload: Vec::new(),
+    };
+    let mut unit = running.store.begin("test").await.unwrap();
+    for _ in 1..PARKED_MAX {
+        unit.park(&full).await.unwrap();
+    }
+    unit.commit().await.unwrap();
+    let send = async |id| {
+        let alone = Batch { unsequenced: true, ..batch(vec![event(1, id, decode(&[1]))]) };
+        let results = ingest::ingest(&running.writer, alone, 1).await.unwrap();
+        (results.verdicts[0].outcome, results.verdicts[0].code.clone())
+    };
+    assert_eq!(send(1).await, (Outcome::Parked, "UNKNOWN_HOST".to_owned()));
+    assert_eq!(send(2).await, (Outcome::Rejected, "UNKNOWN_HOST".to_owned()));
+    assert_eq!(running.store.ledger_sizes().await.unwrap(), (1, u64::from(PARKED_MAX)));
+}
+on_both_stores!(the_parking_has_a_limit);
 
 #[tokio::test]
 async fn what_the_database_refuses_becomes_a_dead_letter() {

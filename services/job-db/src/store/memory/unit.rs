@@ -233,6 +233,10 @@ impl Unit for MemoryUnit {
         Ok(later.take(usize::try_from(limit).unwrap()).collect())
     }
 
+    async fn parked_count(&mut self, limit: u32) -> Result<u32> {
+        Ok(u32::try_from(self.tables.parked.len()).unwrap().min(limit))
+    }
+
     async fn has_parked(&mut self, key: &JobKey) -> Result<bool> {
         Ok(self.tables.parked.values().any(|parked| parked.key == *key))
     }

@@ -5,7 +5,7 @@ use cc_model::JobKey;
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::store::Result;
-use crate::store::ledger::{Adapter, Dead, Origin, Outcome, Parked, Recorded, Stream};
+use crate::store::ledger::{Adapter, DEAD_MAX, Dead, Origin, Outcome, Parked, Recorded, Stream};
 
 pub(crate) async fn adapter(connection: &mut SqliteConnection, adapter_id: &str) -> Result<Option<Adapter>> {
     let bound_to: Option<String> =
@@ -203,6 +203,14 @@ pub(crate) async fn parked(connection: &mut SqliteConnection, after: i64, limit:
     Ok(rows.into_iter().map(Parked::from).collect())
 }
 
+pub(crate) async fn parked_count(connection: &mut SqliteConnection, limit: u32) -> Result<u32> {
+    sqlx::query_scalar("SELECT COUNT(*) FROM (SELECT 1 FROM ccx_ingest_parked LIMIT ?)")
+        .bind(limit)
+        .fetch_one(connection)
+        .await
+        .map_err(Error::in_query("count parked events"))
+}
+
 pub(crate) async fn has_parked(connection: &mut SqliteConnection, key: &JobKey) -> Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM ccx_ingest_parked WHERE job_id = ? AND start_time = ? AND cluster = ?)",
@@ -240,5 +248,10 @@ pub(crate) async fn prune(connection: &mut SqliteConnection, before: i64, limit:
             .await
             .map_err(Error::in_query(OPERATION))?;
     }
+    sqlx::query("DELETE FROM ccx_ingest_dead WHERE id <= (SELECT MAX(id) FROM ccx_ingest_dead) - ?")
+        .bind(DEAD_MAX)
+        .execute(connection)
+        .await
+        .map_err(Error::in_query(OPERATION))?;
     Ok(())
 }

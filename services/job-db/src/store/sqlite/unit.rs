@@ -156,6 +156,10 @@ impl Unit for SqliteUnit {
         ledger::parked(&mut self.transaction, after, limit).await
     }
 
+    async fn parked_count(&mut self, limit: u32) -> Result<u32> {
+        ledger::parked_count(&mut self.transaction, limit).await
+    }
+
     async fn has_parked(&mut self, key: &JobKey) -> Result<bool> {
         ledger::has_parked(&mut self.transaction, key).await
     }
