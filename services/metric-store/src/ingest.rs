@@ -1,6 +1,6 @@
 //! Lines in, samples out: from the text of a batch to the log and the memory of its hosts (spec metric-store.md 3.1, 4).
 //!
-//! A batch first becomes samples by host ([`begin`] reads a line's metric and tags, [`run`] takes the lines of one host under that
+//! A batch first becomes samples by host (`begin` reads a line's metric and tags, `run` takes the lines of one host under that
 //! host's lock, which its line cache needs), then is committed shard by shard: one write to the log each, then memory. Nothing is
 //! acknowledged before [`Ingest::finish`] returns.
 

@@ -1,7 +1,15 @@
-//! Samples of the last days in memory: ingest, query, log, checkpoints.
+//! Samples of the last days in memory: ingest, query, log, checkpoints (spec metric-store.md).
 //!
-//! The way of a sample: [`line`] text → [`ingest`] (which series, which value) → [`log`] of its host's [`shard`] → [`grid`] of its
-//! [`host`]. The way back: [`checkpoint`] and [`log`] → [`load`].
+//! | Module | What it is for |
+//! |---|---|
+//! | `line`, `number`, `value` | the line protocol: text, numbers, which value a sample keeps |
+//! | [`ingest`] | a batch of lines: which host and series, then log and memory, then the answer |
+//! | `store`, `shard`, `host`, `grid`, `block` | where samples lie: shards of hosts, a slot grid per host and interval, sealed blocks |
+//! | `registry`, `names` | which metrics are taken |
+//! | `log`, `checkpoint`, `load`, `wire`, `disk` | what survives: segment log, checkpoints, reading them back |
+//! | `read`, `raw_query`, [`job_query`], [`health`], `debug` | questions: the reference's query JSON, series of a job, freshness, content |
+//! | `grpc`, `standalone`, `start` | the service of the contract, the stand-alone server, how each is started |
+//! | [`metrics`] | counters |
 
 mod block;
 mod checkpoint;
