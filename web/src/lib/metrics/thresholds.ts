@@ -88,7 +88,7 @@ export function verdict(value: number, thresholds: Thresholds): Verdict {
     case 'beyond':
       return {
         rating,
-        word: value < 0 ? 'negative' : 'above peak',
+        word: value < 0 ? 'negative' : 'too high',
         broken: { name: 'peak', value: peak },
       }
     default:

@@ -82,7 +82,7 @@ function footprintLine(
       ],
       rating: judged.rating,
       words: judged.broken
-        ? `${judged.word}, ${judged.broken.name} at ${formatQuantity(judged.broken.value, unit)}`
+        ? `${judged.word} (${judged.broken.name} ${formatQuantity(judged.broken.value, unit)})`
         : judged.word,
     },
   ]

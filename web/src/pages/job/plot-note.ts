@@ -6,6 +6,8 @@ import type { PlotState } from './job-metrics.svelte'
 export interface PlotNote {
   icon: string
   text: string
+  /** What an operator searches the logs for. */
+  requestId?: string | null
   warning: boolean
   retry: boolean
 }
@@ -21,7 +23,10 @@ export function plotNote(
 ): PlotNote | null {
   if (job.monitoringStatus === 0) return quiet('Monitoring was switched off for this job.')
   if (plot.data?.statistics) return null
-  if (plot.problem) return failed(`${plot.problem.message} ${plot.problem.advice}`)
+  if (plot.problem) {
+    const { message, requestId } = plot.problem
+    return { ...failed(`${config.name} could not be loaded. ${message}`), requestId }
+  }
   if (plot.failure) return failed(plot.failure)
   if (plot.loading) return null
   if (plot.missing !== null && NOT_MEASURED.has(plot.missing)) {
@@ -32,6 +37,11 @@ export function plotNote(
   if (job.state === 'pending') return quiet('The job has not started.')
   if (job.state === 'running' && durationOf(job, now) < 3 * config.timestep) {
     return quiet(`The first samples come ${config.timestep} s after the start.`)
+  }
+  if (job.state !== 'running' && job.duration < config.timestep) {
+    return quiet(
+      `The job was too short: a sample of ${config.name} comes every ${config.timestep} s.`,
+    )
   }
   if (job.monitoringStatus === 2) return failed('Archiving this job failed: its samples are lost.')
   return {

@@ -63,8 +63,9 @@ export class ListMetrics {
     if (wanted.length > 0) await this.#ask(wanted, true)
   }
 
-  retry(id: string): void {
-    this.#jobs.delete(id)
+  /** Asks again for all that could not be loaded. */
+  retry(): void {
+    for (const [id, series] of this.#jobs) if (series.state === 'failed') this.#jobs.delete(id)
     void this.#askMissing()
   }
 

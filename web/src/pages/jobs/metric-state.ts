@@ -47,6 +47,9 @@ export function metricState(
   if (job.state === 'running' && durationOf(job, now) < 3 * config.timestep) {
     return { kind: 'waiting', text: 'first samples are on their way' }
   }
+  if (job.state !== 'running' && job.duration < config.timestep) {
+    return { kind: 'not-measured', text: 'the job was too short for a sample' }
+  }
   if (job.monitoringStatus === 2) return { kind: 'failed', text: 'archiving this job failed' }
   return { kind: 'no-samples', text: 'no samples arrived' }
 }
