@@ -38,6 +38,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
+    manifest: true,
     rolldownOptions: {
       input: { index: here('./index.html'), login: here('./login.html') },
     },

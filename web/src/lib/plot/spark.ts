@@ -26,8 +26,9 @@ export function spark(data: PlotData, top: number, duration: number, points: num
     const share = top > 0 ? Math.min(Math.max(value / top, 0), 1) : 0
     return (SPARK_HEIGHT - 1 - share * (SPARK_HEIGHT - 2)).toFixed(1)
   }
+  const width = (Math.min(data.timestep / span, 1) * SPARK_WIDTH).toFixed(1)
   return {
-    line: linePath(middle, scaleX, scaleY),
+    line: linePath(middle, scaleX, scaleY, width),
     area: areaPath(low, high, scaleX, scaleY),
   }
 }
@@ -64,12 +65,12 @@ function points(samples: Samples, from: number, to: number, x: ScaleX, y: ScaleY
   return out
 }
 
-function linePath(samples: Samples, x: ScaleX, y: ScaleY): string {
+/** `alone`: length of a sample without neighbours, which stands for the time it was taken for. */
+function linePath(samples: Samples, x: ScaleX, y: ScaleY, alone: string): string {
   return stretches(samples)
     .map(([from, to]) => {
       const drawn = points(samples, from, to, x, y)
-      // A sample alone is a dot: a line of no length with round ends.
-      return drawn.length === 1 ? `M${drawn[0]}h.01` : `M${drawn.join('L')}`
+      return drawn.length === 1 ? `M${drawn[0]}h${alone}` : `M${drawn.join('L')}`
     })
     .join('')
 }
