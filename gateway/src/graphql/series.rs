@@ -371,7 +371,9 @@ mod tests {
 
     #[test]
     fn the_middle_of_an_even_number_lies_between() {
-        assert_eq!([middle(&[1.0, 2.0, 4.0, 9.0]), middle(&[1.0, 2.0, 9.0])], [3.0, 2.0]);
+        for (values, want) in [(&[1.0, 2.0, 4.0, 9.0][..], 3.0), (&[1.0, 2.0, 9.0], 2.0)] {
+            assert!((middle(values) - want).abs() < f64::EPSILON, "{values:?}");
+        }
     }
 
     #[test]
