@@ -1,64 +1,81 @@
-//! What an archived job must hold, computed from the samples that were fed. Imports nothing from `services/`: a mistake there must not
-//! be repeated here.
+//! What a job must show and what its archive entry must hold, computed anew from the lines that were sent and the cluster files.
+//!
+//! Imports nothing from `services/`: a mistake there must not be repeated here. The rules are those of the specifications:
+//! metric-store.md 6, 7 and 10 (slots, ranges, scopes), job-archive.md 4, 5, 12 and 13 (files, statistics, footprint, energy).
+
+mod check;
+mod expect;
+mod fed;
+mod meta;
+mod site;
+
+use std::{
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
-use crate::samples::{Metric, value};
+pub use check::{data, job_metrics};
+pub use expect::{Data, Job, Row, Rows, expected, statistics};
+pub use fed::Fed;
+pub use meta::{finished, meta};
+pub use site::{Cluster, Scope};
 
-/// How far an archived number may lie from the exact one: files hold two decimals.
-pub const TOLERANCE: f64 = 0.005_001;
+/// Metrics of jobs on more nodes than this are kept per node only.
+pub const CORE_NODES_MAX: usize = 8;
 
-/// The samples of one series that fall into a job, one per `step` seconds from the first grid point at or after `start`.
-pub fn series(
-    cluster: &str,
-    host: &str,
-    metric: &Metric,
-    id: &str,
-    start: i64,
-    stop: i64,
-    step: i64,
-) -> Vec<f64> {
-    let first = start.div_euclid(step) * step;
-    (0..=(stop - first) / step).map(|slot| value(cluster, host, metric, id, first + slot * step)).collect()
+/// The entry of a job as it lies in the archive.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// `meta.json`.
+    pub meta: Value,
+    /// `data.json` or `data.json.gz`.
+    pub data: Value,
+    /// Length of the data unpacked, and whether it was packed.
+    pub data_bytes: (usize, bool),
 }
 
-/// Sum or mean over the series of a node, slot by slot.
-pub fn over_ids(
-    cluster: &str,
-    host: &str,
-    metric: &Metric,
-    start: i64,
-    stop: i64,
-    step: i64,
-    sum: bool,
-) -> Vec<f64> {
-    let columns: Vec<Vec<f64>> =
-        metric.ids.iter().map(|id| series(cluster, host, metric, id, start, stop, step)).collect();
-    let slots = columns.first().map_or(0, Vec::len);
-    (0..slots)
-        .map(|slot| {
-            let total: f64 = columns.iter().map(|column| column[slot]).sum();
-            if sum { total } else { total / columns.len() as f64 }
-        })
-        .collect()
+/// Folder of a job below the root of an archive.
+pub fn folder(cluster: &str, job_id: i64, start: i64) -> String {
+    format!("{cluster}/{}/{:03}/{start}", job_id / 1000, job_id % 1000)
 }
 
-/// The numbers of a JSON array; `null` is NaN.
-pub fn numbers(array: &Value) -> Vec<f64> {
-    array.as_array().expect("an array").iter().map(|number| number.as_f64().unwrap_or(f64::NAN)).collect()
-}
-
-/// Whether two rows of samples agree where both have one, and how many slots were compared.
-pub fn compare(got: &[f64], want: &[f64]) -> Result<usize, String> {
-    let mut compared = 0;
-    for (slot, (got, want)) in got.iter().zip(want).enumerate() {
-        match (got.is_nan(), want.is_nan()) {
-            (true, true) => {}
-            (false, false) if (got - want).abs() <= TOLERANCE * want.abs().max(1.0).log10().max(1.0) => {
-                compared += 1
-            }
-            _ => return Err(format!("slot {slot}: {got} instead of {want}")),
-        }
+/// Reads an entry; says what is wrong with it where it cannot be read or holds other files.
+pub fn entry(root: &Path, cluster: &str, job_id: i64, start: i64) -> Result<Entry, String> {
+    let folder = root.join(folder(cluster, job_id, start));
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .map_err(|error| format!("{}: {error}", folder.display()))?
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let packed = match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["data.json", "meta.json"] => false,
+        ["data.json.gz", "meta.json"] => true,
+        _ => return Err(format!("{} holds {names:?}", folder.display())),
+    };
+    let read = |name: &str| fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"));
+    let json = |bytes: &[u8], name: &str| {
+        serde_json::from_slice::<Value>(bytes)
+            .map_err(|error| format!("{}: {name}: {error}", folder.display()))
+    };
+    let meta = json(&read("meta.json")?, "meta.json")?;
+    let mut bytes = read(if packed { "data.json.gz" } else { "data.json" })?;
+    if packed {
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_end(&mut plain)
+            .map_err(|error| format!("{}: data.json.gz: {error}", folder.display()))?;
+        bytes = plain;
     }
-    Ok(compared)
+    let data = json(&bytes, "data")?;
+    Ok(Entry { data, meta, data_bytes: (bytes.len(), packed), folder })
+}
+
+/// Rounded to two decimals, half away from zero.
+pub(crate) fn round2(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }

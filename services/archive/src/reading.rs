@@ -96,7 +96,8 @@ fn header(
         hostname: series.hostname.clone(),
         // The id of the first part stands at node scope in files of the reference; it names nothing.
         id: series.id.clone().filter(|_| scope != MetricScope::Node),
-        first_time: start - start.rem_euclid(native.max(1)),
+        // Each value is the sample nearest to its time, counted from the start of the job, as in the store.
+        first_time: start,
         timestep_s: seconds(metric.timestep),
         points: if with_data { u32::try_from(series.data.len()).unwrap_or_default() } else { 0 },
         unit_base: metric.unit.base.clone(),
@@ -161,7 +162,7 @@ mod tests {
         let chunks = chunks(data(), 1_000_030, &wanted);
         let parts: Vec<Part> = chunks.into_iter().filter_map(|chunk| chunk.part).collect();
         let Part::Header(header) = &parts[0] else { panic!("no header") };
-        assert_eq!((header.points, header.id.as_deref(), header.first_time), (40_000, None, 999_960 + 60));
+        assert_eq!((header.points, header.id.as_deref(), header.first_time), (40_000, None, 1_000_030));
         let Part::Data(second) = &parts[2] else { panic!("no second piece") };
         assert_eq!((second.first_point, second.values_f64le.len()), (32_768, (40_000 - 32_768) * 8));
         let Some(Part::Missing(missing)) = parts.last() else { panic!("nothing missing") };
