@@ -6,4 +6,5 @@ import { session } from '@/lib/session.svelte'
 void session.load()
 
 const target = document.getElementById('app')
-if (target) mount(App, { target })
+// In a task of its own, so that the browser may paint between reading the script and building.
+if (target) setTimeout(() => mount(App, { target }))

@@ -1,12 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import {
-  bandOf,
-  lastSample,
-  median,
-  reduceMinMax,
-  statisticsOf,
-  type Samples,
-} from '@/lib/metrics/reduce'
+import { bandOf, lastSample, reduceMinMax, statisticsOf, type Samples } from '@/lib/metrics/reduce'
 import { Random } from './random'
 
 function randomSeries(random: Random, length: number): Samples {
@@ -76,9 +69,10 @@ describe('a band', () => {
     })
   })
 
-  it('has the middle of an even number between two', () => {
-    expect(median([4, null, 1])).toBe(2.5)
-    expect(median([null])).toBeNull()
+  it('has the middle of an even number between two, and none of nothing', () => {
+    expect(bandOf([[4], [1], [null]]).median).toEqual([2.5])
+    expect(bandOf([[null]])).toEqual({ min: [null], median: [null], max: [null] })
+    expect(bandOf([])).toEqual({ min: [], median: [], max: [] })
   })
 })
 

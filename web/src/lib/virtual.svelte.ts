@@ -1,11 +1,19 @@
+import { nextFrame } from '@/lib/frames'
+
+/** Rows of a new list that are drawn in one frame. */
+const FIRST_ROWS = 8
+const MOST_ROWS = 64
+
 /** Which rows of a long list are on the screen, when all rows of it are equally high. */
 export class VirtualRows {
   #top = $state(0)
-  #height = $state(0)
+  #height = $state(window.innerHeight)
   #offset = $state(0)
   #rowHeight = $state(1)
   #count = $state(0)
   #headHeight = $state(0)
+  /** Rows that are built yet: a new list is built over some frames, top first. */
+  #budget = $state(FIRST_ROWS)
 
   /** Rows beyond the edges that are drawn as well. */
   constructor(private readonly overscan = 6) {}
@@ -53,6 +61,21 @@ export class VirtualRows {
     return Math.min(this.#count, this.lastVisible + this.overscan)
   }
 
+  /** False for rows of a new list that still stand empty, at their full size. */
+  isBuilt(row: number): boolean {
+    return row < this.start + this.#budget
+  }
+
+  /** Builds a new list bit by bit; to be called when its first rows are there. */
+  async grow(): Promise<void> {
+    this.#budget = FIRST_ROWS
+    while (this.#budget < MOST_ROWS) {
+      await nextFrame()
+      this.#budget += FIRST_ROWS
+    }
+    this.#budget = Infinity
+  }
+
   get before(): number {
     return this.start * this.#rowHeight
   }
@@ -82,7 +105,11 @@ export class VirtualRows {
   }
 }
 
-/** Pixels of one `rem`: rows grow with the reader's text size. */
+let rem: number | null = null
+window.addEventListener('resize', () => (rem = null))
+
+/** Pixels of one `rem`: rows grow with the reader's text size. Measured again after a resize. */
 export function remPixels(): number {
-  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) || 16
+  rem ??= Number.parseFloat(getComputedStyle(document.documentElement).fontSize) || 16
+  return rem
 }

@@ -51,32 +51,38 @@ function extremes(series: Samples, from: number, to: number): [number | null, nu
   return [series[first] ?? null, series[second] ?? null]
 }
 
-/** The middle of the values that are there; null when there is none. */
-export function median(values: readonly (number | null)[]): number | null {
-  const present = values.filter((value) => value !== null).sort((a, b) => a - b)
-  if (present.length === 0) return null
-  const middle = present.length >> 1
-  const upper = present[middle] ?? 0
-  return present.length % 2 === 1 ? upper : ((present[middle - 1] ?? 0) + upper) / 2
-}
-
 export interface Band {
   min: Samples
   median: Samples
   max: Samples
 }
 
-/** Smallest, middle and largest value at each instant over all series. */
+/** Smallest, middle and largest value at each instant over the series that have one there. */
 export function bandOf(series: readonly Samples[]): Band {
   const length = Math.max(0, ...series.map((data) => data.length))
   const band: Band = { min: [], median: [], max: [] }
+  const values = new Float64Array(series.length)
   for (let at = 0; at < length; at += 1) {
-    const values = series.map((data) => data[at] ?? null).filter((value) => value !== null)
-    band.min.push(values.length > 0 ? Math.min(...values) : null)
-    band.max.push(values.length > 0 ? Math.max(...values) : null)
-    band.median.push(median(values))
+    let count = 0
+    for (const data of series) {
+      const value = data[at]
+      if (value === null || value === undefined) continue
+      values[count] = value
+      count += 1
+    }
+    const sorted = values.subarray(0, count).sort()
+    band.min.push(sorted[0] ?? null)
+    band.median.push(middleOf(sorted))
+    band.max.push(sorted[count - 1] ?? null)
   }
   return band
+}
+
+function middleOf(sorted: Float64Array): number | null {
+  const middle = sorted.length >> 1
+  const upper = sorted[middle]
+  if (upper === undefined) return null
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2
 }
 
 export interface Statistics {

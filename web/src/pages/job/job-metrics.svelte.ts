@@ -2,6 +2,7 @@ import { SvelteMap, SvelteSet } from 'svelte/reactivity'
 import { query } from '@/lib/api/client'
 import { JobsMetricsDocument, type MetricsOfJob } from '@/lib/api/documents'
 import { asProblem, isAbort, type Problem } from '@/lib/api/problem'
+import { inSlices } from '@/lib/frames'
 import { live } from '@/lib/live/events.svelte'
 import { pickScope, toPlotData, type PlotData } from '@/lib/metrics/plot-data'
 
@@ -123,7 +124,12 @@ export class JobMetrics {
         controller.signal,
       )
       const answer = jobsMetrics?.[0]
-      for (const wish of wishes) this.#take(wish, answer)
+      await inSlices(
+        wishes,
+        1,
+        (wish) => this.#take(wish, answer),
+        () => !controller.signal.aborted,
+      )
       live.noteData()
     } catch (error) {
       if (isAbort(error)) return

@@ -3,6 +3,7 @@ import { query } from '@/lib/api/client'
 import { JobsMetricsDocument, type JobRow, type MetricsOfJob } from '@/lib/api/documents'
 import { asProblem, isAbort, type Problem } from '@/lib/api/problem'
 import { baseFactor } from '@/lib/format/number'
+import { inSlices } from '@/lib/frames'
 import { MAX_LINES, pickScope, toPlotData, type PlotData } from '@/lib/metrics/plot-data'
 
 /** What is known of the series of one job. */
@@ -15,6 +16,8 @@ export type JobSeries =
 const MAX_JOBS = 400
 /** Jobs per request; the server takes 100. */
 const MAX_IDS = 60
+/** Jobs whose curves are drawn between two frames. */
+const JOBS_PER_FRAME = 5
 /** A pause in scrolling after which a screenful is asked for, ms. */
 const SETTLE = 80
 
@@ -114,7 +117,7 @@ export class ListMetrics {
         },
         controller.signal,
       )
-      if (!controller.signal.aborted) this.#take(rows, jobsMetrics ?? [])
+      if (!controller.signal.aborted) await this.#take(rows, jobsMetrics ?? [], controller.signal)
     } catch (error) {
       if (isAbort(error)) for (const id of ids) this.#dropLoading(id)
       else if (!again) {
@@ -131,14 +134,20 @@ export class ListMetrics {
     if (this.#jobs.get(id)?.state === 'loading') this.#jobs.delete(id)
   }
 
-  #take(rows: JobRow[], answers: MetricsOfJob[]): void {
+  async #take(rows: JobRow[], answers: MetricsOfJob[], signal: AbortSignal): Promise<void> {
     const byId = new Map(answers.map((answer) => [String(answer.id), answer]))
-    for (const row of rows) {
+    const series = rows.map((row) => {
       const id = String(row.id)
-      const answer = byId.get(id)
-      this.#jobs.set(id, toJobSeries(row, answer, this.#metrics))
-      this.#noteMaxima(id)
-    }
+      return { id, found: toJobSeries(row, byId.get(id), this.#metrics) }
+    })
+    // The common scale first, so that no curve is drawn twice.
+    for (const { found } of series) this.#noteMaxima(found)
+    await inSlices(
+      series,
+      JOBS_PER_FRAME,
+      ({ id, found }) => this.#jobs.set(id, found),
+      () => !signal.aborted,
+    )
     const keep = new Set(this.#visible.map((row) => String(row.id)))
     for (const id of this.#jobs.keys()) {
       if (this.#jobs.size <= MAX_JOBS) break
@@ -146,9 +155,8 @@ export class ListMetrics {
     }
   }
 
-  #noteMaxima(id: string): void {
-    const series = this.#jobs.get(id)
-    if (series?.state !== 'ready') return
+  #noteMaxima(series: JobSeries): void {
+    if (series.state !== 'ready') return
     for (const [metric, data] of series.data) {
       const max = (data.statistics?.max ?? 0) * baseFactor(data.unit)
       if (max > this.maximum(metric)) this.#maxima.set(metric, max)
