@@ -66,14 +66,17 @@ impl Client {
 
     /// Signs in as a person does; panics where that fails.
     pub async fn signed_in(&self, user: &str, password: &str) -> Self {
-        let answer = self
-            .http
-            .post(format!("{}/login", self.base))
-            .form(&[("username", user), ("password", password), ("redirect", "/")])
-            .send()
-            .await
-            .expect("an answer");
-        assert!(answer.status().is_redirection(), "login of {user}: {}", answer.status());
+        self.try_signed_in(user, password).await.unwrap_or_else(|error| panic!("login of {user}: {error}"))
+    }
+
+    /// Signs in where the server may be gone.
+    pub async fn try_signed_in(&self, user: &str, password: &str) -> Result<Self, String> {
+        let form = [("username", user), ("password", password), ("redirect", "/")];
+        let answer = self.http.post(format!("{}/login", self.base)).form(&form).send().await;
+        let answer = answer.map_err(|error| chain(&error))?;
+        if !answer.status().is_redirection() {
+            return Err(format!("status {}", answer.status()));
+        }
         let cookie = answer
             .headers()
             .get_all(header::SET_COOKIE)
@@ -81,9 +84,9 @@ impl Client {
             .filter_map(|value| value.to_str().ok())
             .find(|value| value.starts_with("cc_session="))
             .and_then(|value| value.split(';').next())
-            .expect("a session cookie")
+            .ok_or("no session cookie")?
             .to_owned();
-        Self { credential: Credential::Cookie(cookie), ..self.clone() }
+        Ok(Self { credential: Credential::Cookie(cookie), ..self.clone() })
     }
 
     /// The address.
@@ -140,6 +143,12 @@ impl Client {
     /// POST of line protocol for a default cluster.
     pub async fn write(&self, cluster: &str, lines: String) -> Answer {
         Self::send(self.request(Method::POST, &format!("/api/write/?cluster={cluster}")).body(lines)).await
+    }
+
+    /// POST of line protocol where the server may be gone.
+    pub async fn try_write(&self, cluster: &str, lines: String) -> Result<Answer, String> {
+        let path = format!("/api/write/?cluster={cluster}");
+        Self::try_send(self.request(Method::POST, &path).body(lines)).await
     }
 
     /// A GraphQL query; panics on errors.

@@ -9,6 +9,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -173,28 +177,36 @@ impl Server {
         })
     }
 
-    /// SIGKILL to one service of a split deployment, which is then started again by its supervisor; in one process to all of it, which
-    /// stays down until [`Server::launch`].
-    pub fn kill(&mut self, service: &str) {
-        match self.deployment {
-            Deployment::OneProcess => {
-                self.child.kill().expect("it ran");
-                self.child.wait().expect("it ended");
-            }
-            Deployment::Split | Deployment::SplitTls => {
-                let pid = *self.pids().get(service).unwrap_or_else(|| panic!("no service {service}"));
-                signal(pid, "KILL");
-                wait::until_blocking("the killed process is replaced", LIMIT, || {
-                    let now = self.pids().get(service).copied();
-                    if now == Some(pid) { Err(format!("{service} is still {pid}")) } else { Ok(()) }
-                });
-            }
+    /// The process id of a service; in one process that of all.
+    pub fn pid(&self, service: &str) -> i32 {
+        let pids = self.pids();
+        let name = if self.deployment == Deployment::OneProcess { "cc-backend" } else { service };
+        *pids.get(name).unwrap_or_else(|| panic!("no service {name} among {pids:?}"))
+    }
+
+    /// After a SIGKILL to `pid`: waits until a split deployment's supervisor has started the service again, or until the one process is
+    /// gone, which then stays down until [`Server::launch`].
+    pub fn killed(&mut self, service: &str, pid: i32) {
+        if self.deployment == Deployment::OneProcess {
+            self.child.wait().expect("it ended");
+            return;
         }
+        wait::until_blocking("the killed process is replaced", LIMIT, || {
+            let now = self.pids().get(service).copied();
+            if now == Some(pid) { Err(format!("{service} is still {pid}")) } else { Ok(()) }
+        });
+    }
+
+    /// SIGKILL to a service, and what [`Server::killed`] does.
+    pub fn kill(&mut self, service: &str) {
+        let pid = self.pid(service);
+        sigkill(pid);
+        self.killed(service, pid);
     }
 
     /// SIGTERM; panics unless it ends by itself with status 0.
     pub fn stop(mut self) {
-        signal(i32::try_from(self.child.id()).expect("a pid"), "TERM");
+        send(i32::try_from(self.child.id()).expect("a pid"), Signal::SIGTERM);
         let status = wait::until_blocking("the server ends", Duration::from_secs(100), || {
             self.child.try_wait().expect("a child").ok_or_else(|| "it runs".to_owned())
         });
@@ -211,13 +223,18 @@ impl Drop for Server {
             let _ = self.child.kill();
         } else if let Ok(pid) = i32::try_from(self.child.id()) {
             // The supervisor ends its children.
-            signal(pid, "TERM");
+            send(pid, Signal::SIGTERM);
         }
         let _ = self.child.wait();
     }
 }
 
-/// Sends a signal by the system's own program, so that no unsafe code is needed.
-fn signal(pid: i32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
+/// SIGKILL, at once.
+pub fn sigkill(pid: i32) {
+    send(pid, Signal::SIGKILL);
+}
+
+/// A process that is gone already needs no signal.
+fn send(pid: i32, signal: Signal) {
+    let _ = kill(Pid::from_raw(pid), signal);
 }

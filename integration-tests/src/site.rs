@@ -109,4 +109,14 @@ impl Site {
         let json = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         self.add_cluster(name, &json);
     }
+
+    /// Looks into the database file; no server may have it open.
+    #[track_caller]
+    pub fn database_is_whole(&self) {
+        let file = self.file("var/job.db");
+        // Python is there: the suites' conductor is written in it.
+        let program = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";
+        let output = Command::new("python3").args(["-c", program]).arg(file).output().expect("python3 runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[('ok',)]", "{output:?}");
+    }
 }

@@ -56,12 +56,21 @@ impl Drop for Events {
 impl Events {
     /// Opens the stream and waits for its `hello`: what happens from now on is told.
     pub async fn open(client: &Client) -> Self {
-        let seen = Arc::new(Seen::default());
-        let request = client.request(Method::GET, "/events").timeout(Duration::from_secs(3600));
-        let reader = tokio::spawn(read(request, Arc::clone(&seen)));
-        let events = Self { seen, reader };
+        let events = Self::follow(client, "/events");
         events.expect("hello", Instant::now(), Duration::from_secs(20), |event| event.name == "hello").await;
         events
+    }
+
+    /// Opens the stream as a page that comes back and knows everything up to a position.
+    pub fn open_after(client: &Client, position: u64) -> Self {
+        Self::follow(client, &format!("/events?after={position}"))
+    }
+
+    fn follow(client: &Client, path: &str) -> Self {
+        let seen = Arc::new(Seen::default());
+        let request = client.request(Method::GET, path).timeout(Duration::from_secs(3600));
+        let reader = tokio::spawn(read(request, Arc::clone(&seen)));
+        Self { seen, reader }
     }
 
     /// All events so far.

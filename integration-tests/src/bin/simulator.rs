@@ -1,5 +1,6 @@
 //! The demo's simulator. `simulator site DIR` writes the cluster files, `simulator accounts` prints what `-add-user` needs,
-//! `simulator play URL TOKEN` tells the history once and then keeps jobs and samples coming until it is ended.
+//! `simulator play URL TOKEN` tells the history once and then keeps jobs and samples coming until it is ended;
+//! `CC_SIM_JOBS` says how many finished jobs the history has.
 
 use std::{env, fs, path::Path, process::ExitCode};
 
@@ -30,7 +31,15 @@ async fn main() -> ExitCode {
         ["play", url, token] => {
             let client = Client::new(url).with_token(token);
             let say = |text: &str| println!("simulator: {text}");
-            match play::history(&client, say).await {
+            let finished = match env::var("CC_SIM_JOBS").map(|text| text.parse()) {
+                Ok(Ok(count)) if count > 0 => count,
+                Ok(_) => {
+                    eprintln!("simulator: CC_SIM_JOBS must be a number from 1");
+                    return ExitCode::FAILURE;
+                }
+                Err(_) => play::FINISHED,
+            };
+            match play::history(&client, finished, say).await {
                 Ok(()) => {
                     println!("simulator: the history is complete");
                     play::live(&client, say).await

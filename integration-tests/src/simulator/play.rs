@@ -15,7 +15,7 @@ use super::{
 };
 use crate::client::Client;
 
-/// Finished jobs of the demo.
+/// Finished jobs of the demo, unless asked for another number.
 pub const FINISHED: u64 = 500;
 /// Jobs that run at any time.
 pub const RUNNING: usize = 20;
@@ -41,11 +41,11 @@ struct Running {
     hosts: Vec<String>,
 }
 
-/// Sends the past: each job's samples, its start and its stop, in time order; then waits until all are archived.
-pub async fn history(client: &Client, say: impl Fn(&str)) -> Result<(), String> {
+/// Sends the past of `finished` jobs: each job's samples, its start and its stop, in time order; then waits until all are archived.
+pub async fn history(client: &Client, finished: u64, say: impl Fn(&str)) -> Result<(), String> {
     let known = known_ids(client).await?;
     let end = now() - 1_800;
-    let mut missing: Vec<u64> = (0..FINISHED).filter(|index| !known.contains(&(FIRST_ID + index))).collect();
+    let mut missing: Vec<u64> = (0..finished).filter(|index| !known.contains(&(FIRST_ID + index))).collect();
     missing.sort_unstable();
     if missing.is_empty() {
         return Ok(());
@@ -55,7 +55,7 @@ pub async fn history(client: &Client, say: impl Fn(&str)) -> Result<(), String> 
         let plan = Plan::of(FIRST_ID + index);
         let latest = end - plan.duration;
         let start = (end - HISTORY_SECONDS
-            + HISTORY_SECONDS * i64::try_from(*index).unwrap_or(0) / i64::try_from(FINISHED).unwrap_or(1))
+            + HISTORY_SECONDS * i64::try_from(*index).unwrap_or(0) / i64::try_from(finished).unwrap_or(1))
         .min(latest);
         let hosts = hosts_of(&plan, *index);
         feed(

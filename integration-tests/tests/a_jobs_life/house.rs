@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use cc_integration_tests::{
@@ -119,7 +118,7 @@ impl House {
     /// Stops the server in order, looks into the database file, starts anew: all jobs are as they were.
     pub async fn still_there_after_a_restart(&mut self, jobs: &[Tracked]) {
         self.server.take().expect("it runs").stop();
-        integrity(&self.site.file("var/job.db"));
+        self.site.database_is_whole();
         let server = Server::start(&self.site, self.deployment).await;
         self.people = enter(&server).await;
         self.server = Some(server);
@@ -140,11 +139,4 @@ async fn enter(server: &Server) -> HashMap<&'static str, Person> {
         people.insert(name, Person { client, page });
     }
     people
-}
-
-/// The database file is whole.
-pub fn integrity(file: &Path) {
-    let program = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";
-    let output = Command::new("python3").args(["-c", program]).arg(file).output().expect("python3 runs");
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "[('ok',)]", "{output:?}");
 }

@@ -75,7 +75,7 @@ pub async fn recorded_events_get_the_outcomes_of_the_table(deployment: Deploymen
         assert_eq!(pushed(kind), applied(kind), "{kind} on an open page, after the second report");
     }
     server.stop();
-    house::integrity(&site.file("var/job.db"));
+    site.database_is_whole();
 }
 
 /// Runs the adapter; one JSON object per event.
