@@ -7,13 +7,13 @@ export const SPARK_HEIGHT = 24
 
 /** Paths of a small plot without axes. */
 export interface Spark {
-  /** From zero to the line, or between the smallest and the largest series. */
+  /** Between the smallest and the largest series; empty where there is only one. */
   area: string
   line: string
 }
 
 /**
- * A small plot of all series: the line is their middle, the area lies below it or spans them all.
+ * A small plot of all series: the line is their middle, the area spans them all.
  * `top` is the value at the upper edge, `duration` the seconds the width stands for, `points` the
  * most instants that are drawn.
  */
@@ -35,8 +35,7 @@ export function spark(data: PlotData, top: number, duration: number, points: num
 
 function drawn(data: PlotData): { x: number[]; ys: Samples[] } {
   const only = data.series.length === 1 ? data.series[0] : undefined
-  if (only)
-    return { x: data.x, ys: [only.data.map((v) => (v === null ? null : 0)), only.data, only.data] }
+  if (only) return { x: data.x, ys: [[], only.data, []] }
   const band = data.band ?? bandOf(data.series.map((series) => series.data))
   return { x: data.x, ys: [band.min, band.median, band.max] }
 }
