@@ -1,7 +1,7 @@
 //! Users, passwords, tokens, sessions and the five roles (spec auth.md). Only writer of `hpc_user`, `ccx_session` and
 //! `ccx_audit` in `job.db`.
 //!
-//! * [`start`]: the service `clustercockpit.auth.v1.Auth`; [`cli`]: `-add-user`, `-del-user`, `-jwt` without a service.
+//! * [`start()`]: the service `clustercockpit.auth.v1.Auth`; [`cli`]: `-add-user`, `-del-user`, `-jwt` without a service.
 //! * [`app`]: login, logout, and who is behind a session or token; [`users`]: who may see whom.
 //! * [`token`]: API tokens; [`session`]: cookies; [`password`], [`role`], [`keys`], [`attempts`]: what they rest on.
 //! * [`store`]: the tables and the audit log. `grpc`: the wire form. `janitor`: periodic work.
