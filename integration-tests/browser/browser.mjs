@@ -1,6 +1,6 @@
 // The browser, and pages that remember everything that went wrong in them.
 import { createRequire } from 'node:module'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 
 const require = createRequire(resolve(import.meta.dirname, '../../web/package.json'))
 const { chromium } = require('playwright-core')
@@ -82,8 +82,8 @@ export class Window {
     page.on('requestfailed', (request) => {
       const text = request.failure()?.errorText
       const path = new URL(request.url()).pathname
-      // A page that is left gives up what it has asked for.
-      if (text === 'net::ERR_ABORTED' && (path === '/events' || request.frame().url() !== page.url() || this.leaving)) return
+      // A page that is left closes its stream.
+      if (text === 'net::ERR_ABORTED' && path === '/events') return
       if (!this.#offline) problem(`request failed: ${path}: ${text}`)
     })
     page.on('response', (response) => {
@@ -160,5 +160,3 @@ export async function sessionOf(browser, site, user) {
   await window.close()
   return session
 }
-
-export const SCREENSHOTS = join(resolve(import.meta.dirname, '..'), 'output/screenshots')

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import { SCREENSHOTS } from './browser.mjs'
 import { expectNone } from './report.mjs'
 
 const require = createRequire(resolve(import.meta.dirname, '../../web/package.json'))
@@ -38,7 +37,7 @@ export async function silent(report, window, what) {
 
 export async function picture(window, what) {
   const file = `${window.name}-${what}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
-  await window.page.screenshot({ path: join(SCREENSHOTS, `${file}.png`) })
+  await window.page.screenshot({ path: join(window.site.pictures, `${file}.png`) })
 }
 
 async function accessible(page) {

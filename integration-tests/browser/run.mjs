@@ -3,11 +3,10 @@
 //   node integration-tests/browser/run.mjs --deployment one|split [--only PART,...]
 //
 // Makes a site in a temporary folder, fills it, and looks at every page: light and dark, wide and narrow. Pictures go to
-// integration-tests/output/screenshots. Needs built binaries (cargo build --workspace --bins), web/node_modules and Chromium.
-import { mkdirSync, rmSync } from 'node:fs'
+// integration-tests/output/screenshots/<deployment>. Needs built binaries (cargo build --workspace --bins), web/node_modules and Chromium.
 import { parseArgs } from 'node:util'
 import { join } from 'node:path'
-import { launch, SCREENSHOTS, sessionOf } from './browser.mjs'
+import { launch, sessionOf } from './browser.mjs'
 import { figures } from './pages/figures.mjs'
 import { job } from './pages/job.mjs'
 import { list } from './pages/list.mjs'
@@ -43,8 +42,6 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-rmSync(SCREENSHOTS, { recursive: true, force: true })
-mkdirSync(SCREENSHOTS, { recursive: true })
 const began = Date.now()
 const seconds = () => `${((Date.now() - began) / 1000).toFixed(1)} s`
 const site = new Site(deployment)
@@ -54,7 +51,7 @@ let browser = null
 async function onFailure(number) {
   for (const [at, context] of (browser?.contexts() ?? []).entries()) {
     for (const page of context.pages()) {
-      await page.screenshot({ path: join(SCREENSHOTS, `failed-${number}-${at}.png`) }).catch(() => undefined)
+      await page.screenshot({ path: join(site.pictures, `failed-${number}-${at}.png`) }).catch(() => undefined)
     }
   }
 }

@@ -1,6 +1,6 @@
 // A site of its own in a temporary folder: configuration, accounts, server, invented jobs.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -52,6 +52,8 @@ const configuration = (port) => ({
 })
 
 export class Site {
+  /** Folder of the screenshots. */
+  pictures
   #folder
   #token = ''
   #split
@@ -61,6 +63,9 @@ export class Site {
   /** @param deployment `one` process or `split` into services */
   constructor(deployment) {
     this.#split = deployment === 'split'
+    this.pictures = join(ROOT, 'integration-tests/output/screenshots', deployment)
+    rmSync(this.pictures, { recursive: true, force: true })
+    mkdirSync(this.pictures, { recursive: true })
     this.#folder = mkdtempSync(join(tmpdir(), 'cc-browser-'))
   }
 

@@ -58,5 +58,9 @@ async function sizes(report, window, sent) {
   await window.page.locator('tr.job a.id').nth(4).click()
   await window.page.waitForSelector('.panel .plot canvas')
   await window.settled()
-  report.figure('requests of a following job view', sent.map((one) => new URL(one.url()).pathname).join(' ') || 'none')
+  report.figure('requests of a following job view', sent
+      .map((one) => new URL(one.url()).pathname)
+      // Asked for by the browser, whenever it likes.
+      .filter((path) => !path.startsWith('/favicon'))
+      .join(' ') || 'none')
 }

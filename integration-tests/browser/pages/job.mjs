@@ -1,9 +1,18 @@
 // The job view.
 import { DESKTOP, PHONE, Window } from '../browser.mjs'
-import { inspect, silent } from '../inspect.mjs'
+import { inspect, picture, silent } from '../inspect.mjs'
 import { expect, expectEqual } from '../report.mjs'
 
 const PLOT = '.panel .plot[role="application"]'
+
+/** Opens a job and waits for its first plot, which is only asked for when it comes into sight. */
+async function open(window, { id, jobId }) {
+  const { page } = window
+  await window.goto(`/monitoring/job/${id}`)
+  await page.waitForSelector(`h1:has-text("Job ${jobId}")`)
+  await page.locator('.panel.plot-panel').first().scrollIntoViewIfNeeded()
+  await page.waitForSelector(`${PLOT} canvas`)
+}
 
 export async function job(report, browser, site, session) {
   const jobs = await site.jobs()
@@ -21,9 +30,9 @@ export async function job(report, browser, site, session) {
   for (const device of [DESKTOP, PHONE]) {
     const window = await Window.open(browser, site, device, { session })
     for (const [what, one] of device === PHONE ? shown.slice(0, 2) : shown) {
-      await window.goto(`/monitoring/job/${one.id}`)
-      await window.page.waitForSelector(`h1:has-text("Job ${one.jobId}")`)
-      await window.page.waitForSelector(`${PLOT} canvas`)
+      await open(window, one)
+      if (device === PHONE) await picture(window, `${what}-plots`)
+      await window.page.evaluate(() => scrollTo(0, 0))
       await inspect(report, window, what)
     }
     await dataTable(report, window, shown[0][1])
@@ -36,10 +45,9 @@ export async function job(report, browser, site, session) {
   }
 }
 
-async function dataTable(report, window, { id }) {
+async function dataTable(report, window, one) {
   const { page, name } = window
-  await window.goto(`/monitoring/job/${id}`)
-  await page.waitForSelector(`${PLOT} canvas`)
+  await open(window, one)
   await report.check(`${name}: the values of a plot as a table`, async () => {
     const button = page.locator('button[aria-label^="Values of"]:enabled').first()
     await button.click()

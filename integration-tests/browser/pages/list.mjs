@@ -40,10 +40,17 @@ async function table(report, window) {
         const { top, bottom } = row.getBoundingClientRect()
         return top >= 0 && bottom <= innerHeight
       })
-      return { count: seen.length, bare: seen.filter((row) => !row.querySelector('svg.spark')).length }
+      // A job that has just begun has a word for each plot instead.
+      const cells = seen.flatMap((row) => [...row.querySelectorAll('td.metric')])
+      return {
+        count: seen.length,
+        plots: cells.filter((cell) => cell.querySelector('svg.spark')).length,
+        bare: cells.filter((cell) => cell.textContent.trim() === '').length,
+      }
     })
     expect(rows.count >= ROWS_ON_A_SCREEN, `${rows.count} rows`)
-    expectEqual(rows.bare, 0, 'rows without any plot')
+    expect(rows.plots > 3 * rows.count, `${rows.plots} plots in ${rows.count} rows`)
+    expectEqual(rows.bare, 0, 'cells with neither plot nor word')
   })
   await report.check('a column head sorts, and the address says so', async () => {
     await page.click('th button:has-text("Duration")')
@@ -68,6 +75,7 @@ async function plots(report, window) {
     await page.waitForSelector('.plot canvas')
     await page.click('button:has-text("Table")')
     await page.waitForSelector('tr.job svg.spark')
+    await window.settled()
   })
 }
 

@@ -40,6 +40,7 @@ export async function login(report, browser, site) {
       await submit(window, 'operator')
       await page.waitForURL((url) => url.pathname + url.search === LINK)
       await page.waitForSelector('tr.job a.id')
+      await window.settled()
     })
     await silent(report, window, 'after login')
     await report.check('signing out ends the session', async () => {

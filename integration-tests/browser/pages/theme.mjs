@@ -6,7 +6,7 @@ import { expect, expectEqual } from '../report.mjs'
 export async function theme(report, browser, site, session) {
   const window = await Window.open(browser, site, DESKTOP, { session })
   const { page } = window
-  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
   await report.check('a chosen theme holds at once and after a reload', async () => {
     await window.goto('/monitoring/jobs/')
     await window.settled()
