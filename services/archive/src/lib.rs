@@ -7,7 +7,7 @@
 //! - [`importing`]: an entry from outside
 //! - [`grpc`]: decode, call, encode
 //!
-//! [`start`] makes the service of its [`Deps`].
+//! [`start()`] makes the service of its [`Deps`].
 
 pub mod archiving;
 pub mod clusters;

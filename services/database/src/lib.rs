@@ -2,7 +2,7 @@
 //! the rows is the business of the services that own the tables.
 //!
 //! * [`Database`]: one writer connection (`BEGIN IMMEDIATE`, every commit fsynced) and a pool of read-only ones.
-//! * [`create`], [`migrate`]: what `-init` and `-migrate-db` do.
+//! * [`create()`], [`migrate`]: what `-init` and `-migrate-db` do.
 //! * [`side::ensure`]: a service's own `ccx_` tables, beside the reference's schema and with their own versions.
 //! * [`sql::Sql`]: query text that only takes constants; every value is a bound parameter.
 

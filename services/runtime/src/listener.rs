@@ -1,7 +1,7 @@
 //! Ports of the web server: bound early, taken over from systemd if it has them, served as HTTP/1.1 and HTTP/2 with
 //! or without TLS, ended in order (config-and-cli.md 9, rest-api.md 2.10, 2.11).
 //!
-//! [`bind`] needs no runtime, so that privileges can be dropped between it and [`serve`].
+//! [`bind`] needs no runtime, so that privileges can be dropped between it and [`serve()`].
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};

@@ -3,7 +3,7 @@
 //!
 //! Callers hold `XClient<Transport>` and cannot tell which one they have. Choosing is the composition root's
 //! business: [`local`] around the routes of a service in this process, [`remote`] for an [`Address`] elsewhere,
-//! where the other process runs [`serve`]. Around every transport go the client layers of [`crate::rpc`], around
+//! where the other process runs [`serve()`]. Around every transport go the client layers of [`crate::rpc`], around
 //! every service its server layers.
 
 mod address;
