@@ -49,7 +49,9 @@ export class Window {
     await context.exposeBinding('__ccViolation', (_, text) => window.#problems.push(`content security policy: ${text}`))
     await context.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', (event) =>
-        globalThis.__ccViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`),
+        globalThis.__ccViolation(
+          `${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`,
+        ),
       )
     })
     window.page = await context.newPage()
@@ -82,8 +84,8 @@ export class Window {
     page.on('requestfailed', (request) => {
       const text = request.failure()?.errorText
       const path = new URL(request.url()).pathname
-      // A page that is left closes its stream.
-      if (text === 'net::ERR_ABORTED' && path === '/events') return
+      // Given up by the page (an answer nobody waits for any more) or by the browser (its icon), never by the server.
+      if (text === 'net::ERR_ABORTED' && /^\/(events|query|favicon.*)$/.test(path)) return
       if (!this.#offline) problem(`request failed: ${path}: ${text}`)
     })
     page.on('response', (response) => {
