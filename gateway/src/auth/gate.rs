@@ -50,6 +50,18 @@ impl Gate {
         }
     }
 
+    /// What opens this gate, for whoever was refused.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Open | Self::Web => "a session or a token",
+            Self::Api => "a token whose only role is api, or one with admin and api",
+            Self::Store => "a token with the role api, alone or with user, manager or admin",
+            Self::UserApi => "a token with the role api",
+            Self::Config => "a session with the role admin",
+            Self::Front => "a session",
+        }
+    }
+
     /// Roles and address of somebody who is authenticated.
     pub(crate) fn admit(
         self,
@@ -82,7 +94,10 @@ impl Gate {
     pub(crate) fn refusal(self, failure: AuthFailure) -> Problem {
         match failure {
             AuthFailure::Nothing if self == Self::Api => Problem::unauthorized("no user for secured check"),
-            AuthFailure::Nothing | AuthFailure::Insufficient | AuthFailure::Refused { session: true, .. } => {
+            AuthFailure::Insufficient => {
+                Problem::unauthorized(format!("unauthorized: this needs {}", self.needs()))
+            }
+            AuthFailure::Nothing | AuthFailure::Refused { session: true, .. } => {
                 Problem::unauthorized("unauthorized")
             }
             AuthFailure::Refused { text, .. } => Problem::unauthorized(text),

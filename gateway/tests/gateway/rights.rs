@@ -134,7 +134,9 @@ async fn texts_of_the_gates_are_those_recorded() {
     let error = async |target, roles| house.get(target, roles).await.error();
     assert_eq!(error("/api/jobs/", "").await, (401, "no user for secured check".to_owned()));
     assert_eq!(error("/userapi/jobs/", "").await, (401, "unauthorized".to_owned()));
-    assert_eq!(error("/api/jobs/", "user").await, (401, "unauthorized".to_owned()));
+    let (status, text) = error("/api/jobs/", "user").await;
+    assert_eq!(status, 401);
+    assert!(text.starts_with("unauthorized: ") && text.contains("role is api"), "{text}");
     let garbage =
         crate::house::request(Method::GET, "/api/jobs/", "").header("authorization", "Bearer garbage");
     let answer = house.send(garbage.body("".into()).unwrap()).await;

@@ -145,6 +145,19 @@ pub enum Error {
     Cpu(#[from] Failure),
 }
 
+impl Error {
+    /// Whether the bytes of an entry are wrong, rather than out of reach: a packed file that ends early shows here as a
+    /// failure of reading.
+    fn is_damage(&self) -> bool {
+        let damage = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput];
+        match self {
+            Self::BrokenMeta { .. } | Self::BrokenData { .. } => true,
+            Self::ReadEntry { source, .. } => damage.contains(&source.kind()),
+            _ => false,
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let text = error.to_string();
@@ -152,12 +165,23 @@ impl From<Error> for Status {
             Error::NoEntry(key) => {
                 Failure::new(Kind::NotFound, "ARCHIVE_ENTRY_NOT_FOUND", text).with("job", key)
             }
-            Error::BrokenMeta { ref path, .. } | Error::BrokenData { ref path, .. } => {
-                tracing::error!(error = %cc_runtime::error::chain(&error), "an entry of the archive is damaged");
+            Error::BrokenMeta { ref path, .. }
+            | Error::BrokenData { ref path, .. }
+            | Error::ReadEntry { ref path, .. } => {
+                tracing::error!(error = %cc_runtime::error::chain(&error), "an entry of the archive cannot be used");
                 // The path is for the log; the page names the job.
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let text = format!("the archived {name} of this job is damaged; restore it from a backup");
-                return status_with_code(tonic::Code::DataLoss, "ARCHIVE_ENTRY_BROKEN", &text);
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let (reason, text) = if error.is_damage() {
+                    let text =
+                        format!("the archived {name} of this job is damaged; restore it from a backup");
+                    ("ARCHIVE_ENTRY_BROKEN", text)
+                } else {
+                    let text = format!(
+                        "the archived {name} of this job cannot be read; the log of the archive says why"
+                    );
+                    ("ARCHIVE_ENTRY_UNREADABLE", text)
+                };
+                return status_with_code(tonic::Code::DataLoss, reason, &text);
             }
             Error::Write(ref source) if source.is_full() => {
                 tracing::error!(error = %cc_runtime::error::chain(&error), "the archive's file system is full");

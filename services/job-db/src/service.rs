@@ -29,6 +29,9 @@ use crate::{convert, metrics};
 /// Retention of samples when the metric store has no section of its own in the configuration.
 const RETENTION_DEFAULT: Duration = Duration::from_hours(48);
 
+/// Largest request: a start may bring a job script of 16 MiB.
+const MESSAGE_BYTES_MAX: usize = 32 << 20;
+
 /// What the service needs.
 #[derive(Debug)]
 pub struct Deps {
@@ -74,7 +77,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
         tasks: deps.tasks.at(Stage::Requests),
         limits: deps.config.grpc.ingest.clone(),
     };
-    Ok(Routes::new(JobDbServer::new(service)))
+    Ok(Routes::new(JobDbServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX)))
 }
 
 /// The writer outlives requests and producers: it commits what they handed over.

@@ -70,7 +70,12 @@ impl From<Error> for Failure {
             Error::Open { .. } | Error::InUse { .. } | Error::State(_) | Error::BrokenState { .. } => {
                 Self::unexpected("use the metric store's files", &error)
             }
-            Error::Log { .. } => Self::new(Kind::Unavailable, "LOG_FULL", error.to_string()),
+            Error::Log { source, .. } => {
+                let full =
+                    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&source.kind());
+                let reason = if full { "LOG_FULL" } else { "LOG_IO" };
+                Self::new(Kind::Unavailable, reason, error.to_string())
+            }
             Error::NotConfigured => Self::new(Kind::Unavailable, "NOT_CONFIGURED", error.to_string()),
             Error::MemoryCap { refused } => {
                 Self::new(Kind::Busy, "MEMORY_CAP", error.to_string()).with("lines", refused)

@@ -236,7 +236,18 @@ pub fn details(status: &Status) -> HashMap<String, String> {
 
 /// The text of a received status that may be shown outside the house (rule 9).
 pub fn public_text(status: &Status) -> &str {
-    kind(status).fixed_text().unwrap_or_else(|| status.message())
+    let Some(fixed) = kind(status).fixed_text() else { return status.message() };
+    match reason(status).as_deref() {
+        Some("DATABASE_FULL") => {
+            "the file system of the database is full: nothing was changed; try again when there is room"
+        }
+        Some("LOG_FULL") => {
+            "the file system of the metric store's log is full: the samples were not taken; send them again when there is room"
+        }
+        // Written for people outside: what is wrong with which file of the job, without its path.
+        Some("ARCHIVE_FULL" | "ARCHIVE_ENTRY_BROKEN" | "ARCHIVE_ENTRY_UNREADABLE") => status.message(),
+        _ => fixed,
+    }
 }
 
 /// An error and all its sources in one line, outermost first, for the one log line at the boundary.
@@ -348,5 +359,9 @@ mod tests {
         assert_eq!(status.message(), "internal error");
         assert_eq!(public_text(&Status::unauthenticated("signature of x")), "authentication required");
         assert_eq!(public_text(&Status::not_found("job 4")), "job 4");
+        let full = |reason: &'static str| Status::from(Failure::new(Kind::Unavailable, reason, "at /srv/x"));
+        assert!(public_text(&full("DATABASE_FULL")).contains("database is full"));
+        assert!(public_text(&full("LOG_FULL")).contains("log is full"));
+        assert_eq!(public_text(&full("DATABASE_BUSY")), "temporarily unavailable, try again later");
     }
 }

@@ -2,8 +2,8 @@
 //! (config-and-cli.md 10.1).
 //!
 //! Write with the macros of `tracing`, and with [`critical!`](crate::critical) for the level above error. In the
-//! reference's form our lines show the message alone, so a message must be readable without its fields; lines of
-//! libraries show their fields too. The level can be changed while the process runs ([`Level`], [`Control`]).
+//! reference's form our lines show the message and, unless the message has it, the cause in a field `error`; so a message must be
+//! readable without its other fields. Lines of libraries show all their fields. The level can be changed while the process runs ([`Level`], [`Control`]).
 
 use std::fmt;
 use std::io::Write as _;

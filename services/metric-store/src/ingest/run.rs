@@ -246,7 +246,7 @@ impl Ingest {
             Err((LineError { wrong: Wrong::OpenString { .. }, .. }, _)) if !text.last => None,
             Err((error, next)) if error.wrong.is_type_error() => {
                 let host = &of_host.host.key.host;
-                let message = || format!("host {host}: {}", error.wrong);
+                let message = || format!("host {host}: {} at line {}", error.wrong, self.line);
                 self.report.refuse(Reason::ValueType, Some(&message), || {
                     format!("metric {} of host {host}", first_word(text.bytes, at))
                 });

@@ -45,6 +45,8 @@ impl<K: Sink> Lines<K> {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 push_escaped(&mut line, &format!(" {name}={text}"));
             }
+        } else if let Some(cause) = fields.untold_cause() {
+            push_escaped(&mut line, &format!(": {cause}"));
         }
         if let Some(trace) = trace {
             let _written = write!(line, " trace_id={trace}").is_ok();
@@ -111,6 +113,13 @@ impl Fields {
             (name, _) if name.starts_with("log.") => {}
             (name, value) => self.others.push((name.to_owned(), value)),
         }
+    }
+
+    /// What the field `error` says, unless the message says it already.
+    fn untold_cause(&self) -> Option<&str> {
+        let cause =
+            self.others.iter().find(|(name, _)| name == "error").and_then(|(_, value)| value.as_str())?;
+        (!cause.is_empty() && !self.message.contains(cause)).then_some(cause)
     }
 }
 

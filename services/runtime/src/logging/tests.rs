@@ -127,6 +127,16 @@ fn errors_show_their_causes() {
     assert!(text.contains("failed to create /nonexistent/.x.") && text.contains(": No such file"), "{text}");
 }
 
+#[test]
+fn a_cause_that_the_message_does_not_tell_follows_it() {
+    let text = logged(Level::Info, LogFormat::Reference, false, |_| {
+        tracing::error!(target: "cc_test", error = %"no room", job.id = 7, "cannot write");
+        tracing::error!(target: "cc_test", error = %"no room", "cannot write, there is no room left");
+    });
+    let lines: Vec<&str> = text.lines().map(|line| line.split_once(": ").unwrap().1).collect();
+    assert_eq!(lines, ["cannot write: no room", "cannot write, there is no room left"]);
+}
+
 #[rstest]
 #[case("debug", Some(Level::Debug))]
 #[case("fatal", Some(Level::Error))]
