@@ -64,6 +64,11 @@ impl Client {
         Self { credential: Credential::Token(token.to_owned()), ..self.clone() }
     }
 
+    /// The same with a cookie, as `name=value`.
+    pub fn with_cookie(&self, cookie: &str) -> Self {
+        Self { credential: Credential::Cookie(cookie.to_owned()), ..self.clone() }
+    }
+
     /// Signs in as a person does; panics where that fails.
     pub async fn signed_in(&self, user: &str, password: &str) -> Self {
         self.try_signed_in(user, password).await.unwrap_or_else(|error| panic!("login of {user}: {error}"))

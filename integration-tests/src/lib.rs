@@ -1,6 +1,6 @@
 //! Black-box suites over the real binaries, real servers and a real browser.
 //!
-//! What the suites share: a [`site`] to start from, the [`server`] processes of both deployments, an HTTP [`client`], invented but
+//! What the suites share: a [`site`] to start from with real clusters or a [`small`] one, the [`server`] processes of both deployments, an HTTP [`client`], invented but
 //! reproducible samples ([`samples`]), [`recording`]s of real clients moved to the present, an [`oracle`] of what a job must show and its
 //! archive entry must hold that imports nothing from `services/`, event streams ([`sse`]), and bounded waiting ([`wait`]). Data beside the checkout is found by [`shared`].
 
@@ -12,5 +12,6 @@ pub mod server;
 pub mod shared;
 pub mod simulator;
 pub mod site;
+pub mod small;
 pub mod sse;
 pub mod wait;

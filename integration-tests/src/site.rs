@@ -113,7 +113,13 @@ impl Site {
     /// Looks into the database file; no server may have it open.
     #[track_caller]
     pub fn database_is_whole(&self) {
-        let file = self.file("var/job.db");
+        self.database_at_is_whole("var/job.db");
+    }
+
+    /// The same where the file lies elsewhere in the site.
+    #[track_caller]
+    pub fn database_at_is_whole(&self, file: &str) {
+        let file = self.file(file);
         // Python is there: the suites' conductor is written in it.
         let program = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";
         let output = Command::new("python3").args(["-c", program]).arg(file).output().expect("python3 runs");

@@ -15,7 +15,7 @@ use cc_integration_tests::{
     recording::now,
     server::{Deployment, Server},
     site::Site,
-    wait,
+    small, wait,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -54,21 +54,7 @@ pub struct Senders {
 }
 
 fn cluster_json() -> String {
-    let metric = |name: &str, scope: &str, aggregation: &str, more: &str| {
-        format!(
-            r#"{{"name":"{name}","unit":{{"base":"B/s","prefix":"G"}},"scope":"{scope}","aggregation":"{aggregation}","timestep":{STEP},
-            "peak":100,"normal":50,"caution":20,"alert":10{more}}}"#
-        )
-    };
-    format!(
-        r#"{{"name":"{CLUSTER}","metricConfig":[{},{}],"subClusters":[{{"name":"main","nodes":"k[01-64]","processorType":"test",
-        "socketsPerNode":2,"coresPerSocket":2,"threadsPerCore":1,
-        "flopRateScalar":{{"unit":{{"base":"F/s","prefix":"G"}},"value":1}},"flopRateSimd":{{"unit":{{"base":"F/s","prefix":"G"}},"value":2}},
-        "memoryBandwidth":{{"unit":{{"base":"B/s","prefix":"G"}},"value":3}},
-        "topology":{{"node":[0,1,2,3],"socket":[[0,1],[2,3]],"memoryDomain":[[0,1],[2,3]],"core":[[0],[1],[2],[3]]}}}}]}}"#,
-        metric("load", "node", "avg", r#","footprint":"avg""#),
-        metric("bw", "socket", "sum", r#","footprint":"max""#),
-    )
+    small::cluster(CLUSTER, "k[01-64]", STEP)
 }
 
 impl Work {
