@@ -53,7 +53,10 @@ async function accessible(page) {
         ({ id, help, nodes }) =>
           `${id}: ${help}: ${nodes
             .slice(0, 4)
-            .map((node) => `${node.target.join(' ')} (${node.any[0]?.message ?? node.all[0]?.message ?? node.none[0]?.message ?? ''})`)
+            .map(
+              (node) =>
+                `${node.target.join(' ')} (${node.any[0]?.message ?? node.all[0]?.message ?? node.none[0]?.message ?? ''})`,
+            )
             .join(' | ')}${nodes.length > 4 ? ` and ${nodes.length - 4} more` : ''}`,
       )
     },
@@ -73,7 +76,12 @@ async function fits({ page, name }) {
     const wide = [...document.body.querySelectorAll('*')].filter(
       (element) => element.getBoundingClientRect().right > clientWidth + 1,
     )
-    return [`${scrollWidth} px on ${clientWidth} px: ${wide.slice(0, 5).map((one) => `${one.tagName}.${one.className}`).join(', ')}`]
+    return [
+      `${scrollWidth} px on ${clientWidth} px: ${wide
+        .slice(0, 5)
+        .map((one) => `${one.tagName}.${one.className}`)
+        .join(', ')}`,
+    ]
   }
   expectNone(await page.evaluate(overflow), 'sideways')
   if (name !== 'phone') return

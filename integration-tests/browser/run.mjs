@@ -32,7 +32,8 @@ const PARTS = {
   job: (ground) => job(ground.report, ground.browser, ground.site, ground.operator),
   rights: (ground) => rights(ground.report, ground.browser, ground.site, ground.ada),
   theme: (ground) => theme(ground.report, ground.browser, ground.site, ground.operator),
-  live: (ground) => live(ground.report, ground.browser, ground.site, ground.operator, { restart: deployment === 'one' }),
+  live: (ground) =>
+    live(ground.report, ground.browser, ground.site, ground.operator, { restart: deployment === 'one' }),
 }
 
 const chosen = values.only?.split(',') ?? Object.keys(PARTS)

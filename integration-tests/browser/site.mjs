@@ -93,7 +93,10 @@ export class Site {
     this.#server = this.#spawn('server', program, args, { CC_BIN: BIN })
     await until('the server is ready', 60, async () => {
       if (this.#server.exitCode !== null) throw new Error(`the server ended:\n${this.#log('server')}`)
-      return fetch(`${this.base}/readyz`).then((answer) => answer.ok, () => false)
+      return fetch(`${this.base}/readyz`).then(
+        (answer) => answer.ok,
+        () => false,
+      )
     })
   }
 

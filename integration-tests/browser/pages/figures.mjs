@@ -58,9 +58,12 @@ async function sizes(report, window, sent) {
   await window.page.locator('tr.job a.id').nth(4).click()
   await window.page.waitForSelector('.panel .plot canvas')
   await window.settled()
-  report.figure('requests of a following job view', sent
+  report.figure(
+    'requests of a following job view',
+    sent
       .map((one) => new URL(one.url()).pathname)
       // Asked for by the browser, whenever it likes.
       .filter((path) => !path.startsWith('/favicon'))
-      .join(' ') || 'none')
+      .join(' ') || 'none',
+  )
 }

@@ -74,7 +74,8 @@ async function plots(report, window) {
     )
     expect(labels.length >= 3, `${labels.length} plots`)
     for (const [metric, label] of labels) {
-      const said = label.startsWith(`${metric}: mean `) && /min \S+, max \S+/.test(label) && label.includes('Arrow keys')
+      const said =
+        label.startsWith(`${metric}: mean `) && /min \S+, max \S+/.test(label) && label.includes('Arrow keys')
       expect(said, label)
     }
   })

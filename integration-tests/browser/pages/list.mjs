@@ -6,7 +6,8 @@ import { expect, expectEqual } from '../report.mjs'
 const PATH = '/monitoring/jobs/'
 const ROWS_ON_A_SCREEN = 20
 
-export const countShown = (page) => page.textContent('.title h1 + span').then((text) => Number(/^\d+/.exec(text.trim())?.[0]))
+export const countShown = (page) =>
+  page.textContent('.title h1 + span').then((text) => Number(/^\d+/.exec(text.trim())?.[0]))
 
 export async function list(report, browser, site, session) {
   for (const device of [DESKTOP, PHONE]) {
@@ -145,7 +146,9 @@ async function filters(report, window) {
     await page.keyboard.press('Enter')
     await page.waitForURL(/user=ada/)
     await window.settled()
-    const users = await page.$$eval('tr.job td a[href^="/monitoring/user/"]', (all) => [...new Set(all.map((one) => one.textContent))])
+    const users = await page.$$eval('tr.job td a[href^="/monitoring/user/"]', (all) => [
+      ...new Set(all.map((one) => one.textContent)),
+    ])
     expectEqual(users, ['ada'], 'users in the list')
   })
 }

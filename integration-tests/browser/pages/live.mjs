@@ -22,7 +22,8 @@ const startOf = (jobId) => ({
   metaData: { jobName: `live-${jobId}` },
 })
 
-const rowOf = (jobId) => [...document.querySelectorAll('tr.job a.id')].some((link) => link.textContent === String(jobId))
+const rowOf = (jobId) =>
+  [...document.querySelectorAll('tr.job a.id')].some((link) => link.textContent === String(jobId))
 
 async function isLive(window, timeout) {
   await window.waitFor(() => document.querySelector('.status .text')?.textContent === 'Live', undefined, timeout)

@@ -42,7 +42,9 @@ async function ownJobs(report, window) {
     await page.waitForURL(/\/monitoring\/jobs\/$/)
     await window.settled()
     expectEqual(await countShown(page), own, 'jobs that ada may see')
-    const users = await page.$$eval('tr.job a[href^="/monitoring/user/"]', (all) => [...new Set(all.map((one) => one.textContent))])
+    const users = await page.$$eval('tr.job a[href^="/monitoring/user/"]', (all) => [
+      ...new Set(all.map((one) => one.textContent)),
+    ])
     expectEqual(users, ['ada'], 'owners')
   })
   await inspect(report, window, 'own jobs')
