@@ -65,11 +65,6 @@ pub fn start(deps: Deps) -> Result<Gateway, Error> {
     if !state.settings().authentication {
         tracing::warn!("main.disable-authentication: everybody who reaches this server may do everything");
     }
-    if state.config().main.api_subjects.is_some() {
-        tracing::warn!(
-            "main.api-subjects: this version has no NATS interface, jobs and node states are taken over REST and gRPC only"
-        );
-    }
     let following = state.clone();
     tasks.spawn("cluster files", OnError::Log, OnShutdown::Abort, async move {
         following.watched_clusters().follow(&following).await;

@@ -21,6 +21,7 @@ pub mod services;
 mod source;
 pub mod standalone;
 pub mod ui;
+mod unserved;
 
 use std::path::Path;
 

@@ -21,6 +21,7 @@ pub(super) fn report(
             let mut problems = loaded.warnings;
             problems.extend(secrets(&loaded.config, env));
             problems.extend(server(&loaded.config, flags));
+            problems.extend(loaded.config.unserved(flags.text("config"), env));
             problems.extend((program.check)(&loaded.config, env));
             problems
         }

@@ -80,6 +80,11 @@ fn prepare(program: &Program, flags: Flags) -> Result<Box<Prepared>, u8> {
     let config = match loaded {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|problem| tracing::warn!("{problem}"));
+            if faces_the_site(program.role, &flags) {
+                for problem in loaded.config.unserved(flags.text("config"), &env) {
+                    tracing::error!("{problem}");
+                }
+            }
             Arc::new(loaded.config)
         }
         Err(problems) => {
@@ -98,6 +103,12 @@ fn prepare(program: &Program, flags: Flags) -> Result<Box<Prepared>, u8> {
     })?;
     let env = Arc::new(env);
     Ok(Box::new(Prepared { config, env, flags, clock, level, shared }))
+}
+
+/// Whether this process is the one of a site that says what the site as a whole does not serve.
+fn faces_the_site(role: Role, flags: &Flags) -> bool {
+    matches!(role, Role::Backend | Role::Service(cc_proto::access::Peer::Gateway))
+        && ports::serves(role, flags)
 }
 
 fn load_env(program: &Program, flags: &Flags) -> Result<ProgramEnv, u8> {
@@ -123,7 +134,7 @@ fn open(role: Role, flags: &Flags, config: &Config, env: &dyn Env) -> Result<Sha
     let mut bound = super::Ports::default();
     let (mut web_certificate, mut grpc_certificate) = (None, None);
     if serves {
-        if matches!(role, Role::Backend | Role::Service(cc_proto::access::Peer::Gateway))
+        if faces_the_site(role, flags)
             && let Some(problem) = config.server_problem()
         {
             return Err(problem.into());
