@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use cc_integration_tests::{
@@ -181,14 +181,8 @@ impl Senders {
     }
 
     pub async fn sign_in(&self) {
-        let began = Instant::now();
-        let session = loop {
-            match self.anybody.try_signed_in("operator", PASSWORD).await {
-                Ok(session) => break session,
-                Err(error) => assert!(began.elapsed() < PATIENCE, "cannot sign in: {error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+        let session =
+            wait::until("the sign-in", PATIENCE, || self.anybody.try_signed_in("operator", PASSWORD)).await;
         self.book().signed_in(session);
     }
 }
@@ -199,19 +193,18 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<Answer, String>>,
 {
-    let began = Instant::now();
-    let mut again = false;
-    loop {
-        let why = match send().await {
-            Ok(answer) => match answer.status.as_u16() {
-                status if good.contains(&status) || (again && status == repeated) => return,
-                status if status >= 500 || status == 429 => format!("{status}: {}", answer.text),
+    let mut sent = false;
+    wait::until("an answer that says what became of it", PATIENCE, || {
+        let answer = send();
+        let again = std::mem::replace(&mut sent, true);
+        async move {
+            let answer = answer.await?;
+            match answer.status.as_u16() {
+                status if good.contains(&status) || (again && status == repeated) => Ok(()),
+                status if status >= 500 || status == 429 => Err(format!("{status}: {}", answer.text)),
                 status => panic!("{status}: {}", answer.text),
-            },
-            Err(error) => error,
-        };
-        again = true;
-        assert!(began.elapsed() < PATIENCE, "no answer that says what became of it; last: {why}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+            }
+        }
+    })
+    .await;
 }
