@@ -17,6 +17,9 @@ mod lane;
 const BLOCK: i64 = 128;
 const _: () = assert!(BLOCK.unsigned_abs() == SLOTS as u64);
 
+/// Slots of a buffer of the reference, in which freed samples are counted.
+const BUFFER: u64 = 512;
+
 /// Rows beyond a full block that are kept open for late samples before the block is sealed.
 const LATE_ROWS: i64 = 8;
 
@@ -231,8 +234,11 @@ impl Grid {
         }
     }
 
-    /// Drops blocks that end before `cut`, sealed or open, and lanes whose last sample does; returns how many blocks went. What goes does
+    /// Drops blocks that end before `cut`, sealed or open, and lanes whose last sample does; returns how many buffers went. What goes does
     /// not depend on what is sealed already, so it is the same before and after a restart.
+    ///
+    /// Counted are buffers as the reference keeps them (spec metric-store.md 11.1): [`BUFFER`] slots from a series' first sample on. Our
+    /// blocks begin at fixed times, so their number would depend on the hour.
     pub(crate) fn evict(&mut self, cut: i64) -> u64 {
         let lanes = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
         let gone = (0..lanes).map(|lane| self.free(lane, cut)).sum();
@@ -246,6 +252,7 @@ impl Grid {
     pub(crate) fn free(&mut self, lane: u32, cut: i64) -> u64 {
         let index = lane as usize;
         let Some((_, last)) = self.range(lane) else { return 0 };
+        let Some((first_slot, last_slot)) = self.lanes.get(index).and_then(Lane::slots) else { return 0 };
         let (interval, stagger) = (self.interval, self.stagger);
         let first_open = self.block_of(self.base);
         let Some(series) = self.lanes.get_mut(index) else { return 0 };
@@ -262,10 +269,13 @@ impl Grid {
             gone += u64::from(open > 0);
             number += 1;
         }
-        if gone > 0 {
-            self.measure(index);
+        if gone == 0 {
+            return 0;
         }
-        gone
+        self.measure(index);
+        let kept = self.lanes.get(index).and_then(Lane::slots);
+        let slots = kept.map_or(last_slot + 1, |(first, _)| first) - first_slot;
+        slots.unsigned_abs().div_ceil(BUFFER).max(1)
     }
 
     /// Gives back the memory of open rows that no lane has samples in.

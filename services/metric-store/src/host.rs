@@ -225,12 +225,12 @@ impl HostData {
         Some((self.grids.get_mut(column.grid as usize)?, column.lane))
     }
 
-    /// Drops what ends before `cut`; returns the number of blocks.
+    /// Drops what ends before `cut`; returns the number of buffers.
     pub(crate) fn evict(&mut self, cut: i64) -> u64 {
         self.grids.iter_mut().map(|grid| grid.evict(cut)).sum()
     }
 
-    /// Drops what ends before a time at a component and below it; returns the number of blocks.
+    /// Drops what ends before a time at a component and below it; returns the number of buffers.
     pub(crate) fn free(&mut self, freed: Freed<'_>) -> u64 {
         let wanted = path_text(freed.component, freed.sub_component);
         let below = |path: &str| {

@@ -125,7 +125,7 @@ fn describe() {
     describe_counter!(CHECKPOINTS, Unit::Count, "checkpoints written");
     describe_counter!(CHECKPOINT_FAILURES, Unit::Count, "checkpoints that failed");
     describe_counter!(CHECKPOINT_BYTES, Unit::Bytes, "bytes of checkpoints written");
-    describe_counter!(EVICTED, Unit::Count, "blocks of samples dropped from memory, by cause");
+    describe_counter!(EVICTED, Unit::Count, "buffers (512 samples) dropped from memory, by cause");
     describe_counter!(REPLAYED, Unit::Count, "samples replayed from the log at the start");
     describe_counter!(
         LOG_CUT,

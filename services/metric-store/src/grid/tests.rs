@@ -227,3 +227,22 @@ fn sealed_history_takes_few_bytes() {
     let per_sample = grid.bytes() as f64 / 144_000.0;
     assert!(per_sample < 2.5, "{per_sample} bytes per sample");
 }
+
+#[test]
+fn freed_samples_are_counted_alike_at_any_hour() {
+    // Blocks of this grid begin at multiples of 128 slots: each series begins somewhere else in a block.
+    for start in 0..2 * BLOCK {
+        for (samples, buffers) in [(1, 1), (2, 1), (512, 1), (513, 2)] {
+            let mut grid = Grid::new(INTERVAL, 0);
+            let lane = grid.add_lane();
+            let first = (NOW / INTERVAL + start) * INTERVAL;
+            let times = (0..samples).map(|slot| first + slot * INTERVAL);
+            times.for_each(|time| grid.write(lane, time, 1.0, time));
+            assert_eq!(
+                grid.free(lane, first + samples * INTERVAL),
+                buffers,
+                "{samples} samples from {first}"
+            );
+        }
+    }
+}

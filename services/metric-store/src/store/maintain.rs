@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// Frees what ends before `to` below each selector (cluster, host, component, part of the component; empty: everything), durably.
-    /// Returns the number of blocks. A selector that names nothing frees nothing. Blocks.
+    /// Returns the number of buffers. A selector that names nothing frees nothing. Blocks.
     ///
     /// # Errors
     /// The log cannot be written; some selectors may be done.
@@ -114,10 +114,10 @@ impl Store {
         }
         let over = self.bytes() > self.options.memory_cap;
         tracing::warn!(
-            evicted_blocks = gone,
+            evicted_buffers = gone,
             memory_bytes = self.bytes(),
             over_cap = over,
-            "memory was over metric-store.memory-cap: dropped {gone} blocks of samples older than {cut}"
+            "memory was over metric-store.memory-cap: dropped {gone} buffers of samples older than {cut}"
         );
         gone
     }
