@@ -98,12 +98,12 @@ fn ids(answer: &Value) -> BTreeSet<i64> {
 }
 
 /// The adapter reports all nodes every few seconds; here the reports came much faster, and of several within one second the first counts
-/// (recorded from the reference), so the last one is sent again in the next second.
+/// (recorded from the reference), so the last one is sent again when that second is over for sure.
 async fn nodes_are_as_last_reported(house: &House, exchanges: &[Exchange]) {
     let last = exchanges.iter().rfind(|exchange| exchange.path == "/api/nodestate/").expect("a report");
     let second = now();
-    wait::until("the next second", Duration::from_secs(2), || async move {
-        if now() > second { Ok(()) } else { Err("the same".to_owned()) }
+    wait::until("more than a second", Duration::from_secs(3), || async move {
+        if now() > second + 1 { Ok(()) } else { Err("the same".to_owned()) }
     })
     .await;
     ask(house, last, &last.request).await;

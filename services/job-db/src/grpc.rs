@@ -17,6 +17,7 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::app::clusters::ClusterState;
+use crate::app::nodes::ReportTimes;
 use crate::app::peers::RemoteStore;
 use crate::app::watch::Hub;
 use crate::app::writer::Writer;
@@ -31,6 +32,7 @@ pub(crate) struct Service<S: Store> {
     pub(crate) clusters: ClusterState,
     pub(crate) metric_store: RemoteStore,
     pub(crate) clock: Clock,
+    pub(crate) report_times: ReportTimes,
     pub(crate) tasks: Tasks,
     pub(crate) limits: IngestLimits,
 }

@@ -16,6 +16,7 @@ use crate::app::archiver::Archiver;
 use crate::app::clusters::ClusterState;
 use crate::app::footprints::Footprints;
 use crate::app::janitor::{DrainBuffer, Janitor};
+use crate::app::nodes::ReportTimes;
 use crate::app::peers::{self, RemoteArchive, RemoteStore, StoreSync};
 use crate::app::watch::{Hub, wake_on};
 use crate::app::writer::{self, Writer};
@@ -74,6 +75,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
         clusters,
         metric_store: RemoteStore::new(deps.metric_store),
         clock: deps.clock,
+        report_times: ReportTimes::default(),
         tasks: deps.tasks.at(Stage::Requests),
         limits: deps.config.grpc.ingest.clone(),
     };

@@ -1,6 +1,7 @@
 //! Node states as schedulers report them (spec/rest-api.md 6.4, job-db.md 12).
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use cc_model::Cluster;
 
@@ -87,10 +88,32 @@ impl Health {
     }
 }
 
+/// Time stamps of reports, by cluster.
+///
+/// Of several reports about a node with one time stamp the first counts, as recorded from the reference. Whether two reports that
+/// follow each other at once share a stamp must not depend on where the second happens to turn: all within one second from
+/// the first on do.
+#[derive(Debug, Default)]
+pub(crate) struct ReportTimes(Mutex<BTreeMap<String, i64>>);
+
+impl ReportTimes {
+    /// The stamp (Unix seconds) of a report of `cluster` that came at `now_ms` (Unix milliseconds).
+    pub(crate) fn stamp(&self, cluster: &str, now_ms: i64) -> i64 {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = first.entry(cluster.to_owned()).or_insert(now_ms);
+        if !(0..1000).contains(&(now_ms - *first)) {
+            *first = now_ms;
+        }
+        first.div_euclid(1000)
+    }
+}
+
 /// Stores the rows of one request, all with the same time stamp.
 #[derive(Debug, Clone)]
 pub(crate) struct PutNodes {
     pub(crate) rows: Vec<NodeRow>,
+    /// Unix seconds, of [`ReportTimes`].
+    pub(crate) time_stamp: i64,
 }
 
 impl Mutation for PutNodes {
@@ -100,10 +123,28 @@ impl Mutation for PutNodes {
         self.rows.len()
     }
 
-    async fn apply<U: Unit>(&self, unit: &mut U, context: &mut Context) -> store::Result<()> {
+    async fn apply<U: Unit>(&self, unit: &mut U, _context: &mut Context) -> store::Result<()> {
         for row in &self.rows {
-            unit.put_node(row, context.now).await?;
+            unit.put_node(row, self.time_stamp).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_that_follow_at_once_share_a_stamp_wherever_the_second_turns() {
+        for start in (0..1000).step_by(100) {
+            let times = ReportTimes::default();
+            let first = 7_000 + start;
+            let stamps: Vec<i64> =
+                [0, 1, 999, 1000, 1500, 2000].map(|later| times.stamp("fritz", first + later)).to_vec();
+            assert_eq!(stamps, [7, 7, 7, 8, 8, 9], "from {first} ms on");
+            assert_eq!(times.stamp("alex", first + 500), (first + 500) / 1000, "clusters have their own");
+            assert_eq!(times.stamp("fritz", 3_000), 3, "a clock that was set back");
+        }
     }
 }

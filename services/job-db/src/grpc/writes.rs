@@ -112,7 +112,8 @@ impl<S: Store> Service<S> {
         }
         let updated = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         if updated > 0 {
-            self.writer.run(PutNodes { rows }).await?;
+            let time_stamp = self.report_times.stamp(&cluster, self.clock.now().as_millisecond());
+            self.writer.run(PutNodes { rows, time_stamp }).await?;
         }
         Ok(Response::new(proto::ReportNodesResponse { updated, skipped }))
     }
