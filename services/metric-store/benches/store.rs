@@ -1,4 +1,4 @@
-//! The ways of a sample, each measured: text → values, batch → log and memory, memory → answer.
+//! The ways of a sample, each measured: text → values, batch → log and memory, values ↔ block, memory → answer.
 //!
 //! `cargo bench -p cc-metric-store`; the items per second are lines, samples or values.
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use cc_metric_store::store::{Options, Pinning};
-use cc_metric_store::{Durability, Ingest, RawQuery, Rule, Store, scan};
+use cc_metric_store::{Durability, Ingest, RawQuery, Rule, Store, Values, decode, encode, scan};
 use cc_model::cluster::Aggregation;
 use cc_runtime::clock::Clock;
 use divan::Bencher;
@@ -192,6 +192,52 @@ fn ingest_hosts_mixed(bencher: Bencher<'_, '_>) {
         })
         .input_counter(|batches: &Vec<String>| ItemsCount::new(lines(batches)))
         .bench_refs(|batches| bench.write(batches));
+}
+
+/// Kinds of values by the number that [`value`] knows them by.
+const KINDS: [u32; 5] = [0, 1, 2, 3, 4];
+
+/// Blocks of one kind of value, as a collector sends them.
+fn blocks(kind: u32) -> Vec<Values> {
+    let slot = |seed: u64, slot: usize| {
+        let text = value(kind, seed, i64::try_from(slot).unwrap_or(0));
+        // Rates are kept as single precision.
+        let number: f64 = text.trim_end_matches('i').parse().unwrap_or(0.0);
+        if kind == 4 { f64::from(number.to_string().parse::<f32>().unwrap_or(0.0)) } else { number }
+    };
+    (0..64).map(|seed| std::array::from_fn(|number| slot(seed, number))).collect()
+}
+
+fn encoded(blocks: &[Values]) -> Vec<Vec<u8>> {
+    let encoded = |values: &Values| {
+        let mut out = Vec::new();
+        encode(values, &mut out);
+        out
+    };
+    blocks.iter().map(encoded).collect()
+}
+
+/// Values to blocks.
+#[divan::bench(args = KINDS)]
+fn block_encode(bencher: Bencher<'_, '_>, kind: u32) {
+    let blocks = blocks(kind);
+    bencher
+        .counter(ItemsCount::new(blocks.as_flattened().len()))
+        .bench(|| encoded(divan::black_box(&blocks)));
+}
+
+/// Blocks to values.
+#[divan::bench(args = KINDS)]
+fn block_decode(bencher: Bencher<'_, '_>, kind: u32) {
+    let blocks = blocks(kind);
+    let encoded = encoded(&blocks);
+    let mut values = [0.0; 128];
+    bencher.counter(ItemsCount::new(blocks.as_flattened().len())).bench_local(|| {
+        for block in divan::black_box(&encoded) {
+            divan::black_box(decode(block, &mut values));
+        }
+        values
+    });
 }
 
 fn history() -> Bench {

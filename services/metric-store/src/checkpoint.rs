@@ -21,7 +21,10 @@ use crate::shard::Shard;
 use crate::wire::{self, FRAME_HEADER, Frames, Next, get_i64, get_str, get_u64, put_bytes, put_i64, put_u64};
 
 /// First bytes; the last but one is the version of the format.
-const MAGIC: [u8; 8] = *b"ccxsnap\x01";
+const MAGIC: [u8; 8] = *b"ccxsnap\x02";
+
+/// Version 1 differs in its blocks only: it has no rows ([`block`]), and what it has is still read.
+const READ: [[u8; 8]; 2] = [MAGIC, *b"ccxsnap\x01"];
 
 const END: u64 = 0;
 const HOST: u64 = 1;
@@ -100,6 +103,7 @@ impl Shard {
         if !verify(&path, self.number, number).map_err(broken)? {
             return Err(CheckpointError::Verify { path });
         }
+        crate::disk::forget_pages(&File::open(&path).map_err(broken)?);
         self.remove_replaced(number)?;
         Ok(CheckpointReport { hosts: hosts.len(), bytes })
     }
@@ -236,7 +240,7 @@ fn verify(path: &Path, shard: u32, number: u64) -> io::Result<bool> {
 /// Reads header, frames and end; false as soon as anything is not as it was written, or `take` says so.
 fn frames(path: &Path, shard: u32, number: u64, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
     let mut file = BufReader::with_capacity(1 << 18, File::open(path)?);
-    if !segment::check_header_of(MAGIC, &mut file, shard, number)? {
+    if !segment::check_header_of(&READ, &mut file, shard, number)? {
         return Ok(false);
     }
     let mut frames = Frames::new(file);

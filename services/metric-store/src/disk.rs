@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 /// Mode of files: samples are nobody else's business.
 const FILE_MODE: u32 = 0o640;
 
@@ -47,7 +49,24 @@ impl Appended for File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        self.sync_data()?;
+        forget_pages(self);
+        Ok(())
+    }
+}
+
+/// Pages of this many bytes are kept or given back together: what is still written to stays.
+const PAGES: u64 = 1 << 20;
+
+/// Gives the memory back that the system keeps a copy of the file in. Our files are read at the next start only, and are as large as
+/// what we hold in memory. Pages that are not on the disk yet stay.
+pub(crate) fn forget_pages(file: &File) {
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let end = i64::try_from(length / PAGES * PAGES).unwrap_or(0);
+    // A length of zero would mean all of it.
+    if end > 0 {
+        // Advice: without it only memory is lost.
+        let _advised = posix_fadvise(file, 0, end, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 }
 

@@ -40,6 +40,7 @@ mod testing;
 mod value;
 mod wire;
 
+pub use block::{Values, decode, encode};
 pub use error::Error;
 pub use ingest::Ingest;
 pub use line::{Scan, scan};

@@ -60,23 +60,28 @@ pub(crate) fn decimal(value: f64) -> Option<(i64, u8)> {
     if let Some(whole) = integer(value) {
         return Some((whole, 0));
     }
-    let scaled = value * SCALE;
-    if scaled.abs() >= SCALED_MAX {
-        return None;
-    }
-    let whole = (scaled + ROUNDER) - ROUNDER;
-    #[expect(clippy::float_cmp, reason = "exactness is the question")]
-    if whole / SCALE != value {
-        return None;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^47")]
-    let mut mantissa = whole as i64;
+    let mut mantissa = scaled(value)?;
     let mut decimals = DECIMALS_MAX;
     while decimals > 0 && mantissa % 10 == 0 {
         mantissa /= 10;
         decimals -= 1;
     }
     Some((mantissa, decimals))
+}
+
+/// The value as an integer count of 10^-[`DECIMALS_MAX`], below 2^47; `None` if it is none.
+#[inline]
+pub(crate) fn scaled(value: f64) -> Option<i64> {
+    let scaled = value * SCALE;
+    if scaled.abs() >= SCALED_MAX {
+        return None;
+    }
+    let whole = (scaled + ROUNDER) - ROUNDER;
+    #[expect(clippy::float_cmp, reason = "exactness is the question")]
+    let same = whole / SCALE == value;
+    #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^47")]
+    let whole = whole as i64;
+    same.then_some(whole)
 }
 
 /// The value as an integer of at most 2^53 in magnitude.

@@ -42,18 +42,19 @@ pub(crate) fn header_of(magic: [u8; 8], shard: u32, number: u64) -> [u8; HEADER_
 
 /// Reads and checks the first bytes of a segment. False: it is none, or was cut before its first record.
 pub(crate) fn check_header(input: &mut impl Read, shard: u32, number: u64) -> io::Result<bool> {
-    check_header_of(MAGIC, input, shard, number)
+    check_header_of(&[MAGIC], input, shard, number)
 }
 
-/// As [`check_header`], for a file with that magic.
+/// As [`check_header`], for a file with one of these magics.
 pub(crate) fn check_header_of(
-    magic: [u8; 8],
+    magics: &[[u8; 8]],
     input: &mut impl Read,
     shard: u32,
     number: u64,
 ) -> io::Result<bool> {
     let mut found = [0; HEADER_BYTES];
-    Ok(wire::read_up_to(input, &mut found)? == HEADER_BYTES && found == header_of(magic, shard, number))
+    let whole = wire::read_up_to(input, &mut found)? == HEADER_BYTES;
+    Ok(whole && magics.iter().any(|magic| found == header_of(*magic, shard, number)))
 }
 
 /// What lies in the directory of a shard.

@@ -16,8 +16,9 @@ const SYNC_EVERY: Duration = Duration::from_millis(800);
 /// How often it is looked whether a checkpoint or a clean-up is due.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// A shard's checkpoint is due when its log is longer, and longer than the last checkpoint.
-const LOG_BYTES: u64 = 48 << 20;
+/// A shard's checkpoint is due when its log is longer, and longer than half of the last checkpoint: a start then reads at most so much
+/// of the log, which takes far longer than reading a checkpoint, and at most three bytes are written to checkpoints per byte of log.
+const LOG_BYTES: u64 = 4 << 20;
 
 /// A checkpoint that failed is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
@@ -166,7 +167,7 @@ impl Store {
         let log = shard.log();
         let bytes = log.bytes();
         (log.wants_checkpoint() && since >= RETRY_AFTER)
-            || bytes > LOG_BYTES.max(log.checkpoint_bytes())
+            || bytes > LOG_BYTES.max(log.checkpoint_bytes() / 2)
             || (bytes > 0 && since >= self.options.checkpoint_interval)
     }
 
