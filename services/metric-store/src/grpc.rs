@@ -137,8 +137,7 @@ impl MetricStore for Grpc {
     ) -> Result<Response<Self::RawQueryStream>, Status> {
         let query = RawQuery::parse(&request.into_inner().json)?;
         self.wait(query.needed()).await?;
-        let store = Arc::clone(&self.store);
-        let answer = cpu::run(move || query.answer(&store)).await?;
+        let answer = query.answer_on_all(Arc::clone(&self.store)).await?;
         Ok(Response::new(json_pieces(answer)))
     }
 
@@ -222,59 +221,43 @@ fn job_query(request: QueryJobRequest, minimum_points: usize) -> Result<JobQuery
     })
 }
 
-/// Where the stream of a job's series stands.
-struct Position {
-    store: Arc<Store>,
-    /// `None` once the last step was taken.
-    answer: Option<JobAnswer>,
-    ready: VecDeque<common::SeriesChunk>,
-    /// Number of the next series.
-    next: u32,
-}
-
-/// Answers step by step, as fast as the messages are taken; dropped, it stops.
+/// Answers step by step, as many at a time as there are processors, as fast as the messages are taken; dropped, it stops.
 fn series(store: Arc<Store>, answer: JobAnswer) -> impl Stream<Item = Result<common::SeriesChunk, Status>> {
-    let position = Position { store, answer: Some(answer), ready: VecDeque::new(), next: 0 };
-    stream::try_unfold(position, async |mut position| {
-        loop {
-            if let Some(chunk) = position.ready.pop_front() {
-                return Ok(Some((chunk, position)));
-            }
-            let Some(mut answer) = position.answer.take() else { return Ok(None) };
-            let store = Arc::clone(&position.store);
-            let step = move || {
-                let parts = answer.next(&store);
-                (answer, parts)
-            };
-            let (answer, parts) = cpu::run(step).await?;
-            if let Some(parts) = parts {
-                position.answer = Some(answer);
-                for part in parts {
-                    position.put(part);
-                }
-            }
-        }
+    let steps = answer.steps();
+    let answer = Arc::new(answer);
+    let step = move |number| {
+        let (store, answer) = (Arc::clone(&store), Arc::clone(&answer));
+        cpu::run(move || answer.step(number, &store))
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut next = 0;
+    stream::iter((0..steps).map(step)).buffered(threads).flat_map(move |parts| match parts {
+        Ok(parts) => stream::iter(messages(parts, &mut next)).map(Ok).left_stream(),
+        Err(failure) => stream::iter([Err(Status::from(failure))]).right_stream(),
     })
 }
 
-impl Position {
-    fn put(&mut self, part: JobPart) {
+/// The messages of some parts; series are numbered from `next` on.
+fn messages(parts: Vec<JobPart>, next: &mut u32) -> VecDeque<common::SeriesChunk> {
+    let mut out = VecDeque::new();
+    for part in parts {
         match part {
-            JobPart::Missing(missing) => self.ready.push_back(chunk(Part::Missing(missing_message(missing)))),
+            JobPart::Missing(missing) => out.push_back(chunk(Part::Missing(missing_message(missing)))),
             JobPart::Series(series) => {
-                let number = self.next;
-                self.next += 1;
-                let values = header_message(number, series, &mut self.ready);
+                let number = *next;
+                *next += 1;
+                let values = header_message(number, series, &mut out);
                 for (index, points) in values.chunks(MESSAGE_POINTS).enumerate() {
                     let values_f64le: Vec<u8> = points.iter().flat_map(|value| value.to_le_bytes()).collect();
                     let first_point = u32::try_from(index * MESSAGE_POINTS).unwrap_or(u32::MAX);
                     let data =
                         common::SeriesData { series: number, first_point, values_f64le: values_f64le.into() };
-                    self.ready.push_back(chunk(Part::Data(data)));
+                    out.push_back(chunk(Part::Data(data)));
                 }
             }
         }
     }
+    out
 }
 
 fn chunk(part: Part) -> common::SeriesChunk {

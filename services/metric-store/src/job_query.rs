@@ -3,12 +3,13 @@
 //! Every answer begins at the time asked for (a series that begins later is filled up in front), so the series of all hosts lie on
 //! one grid; it ends with the last sample. What is asked for and cannot be delivered is named.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cc_model::cluster::MetricConfig;
 use cc_model::plan::{Component, Group, Share, plan};
-use cc_model::resample::{Algorithm, resample};
+use cc_model::resample::{Algorithm, Resampled, resample};
 use cc_model::{Cluster, MetricScope, Resource, SubCluster};
 
 use crate::error::Error;
@@ -132,7 +133,7 @@ pub struct JobAnswer {
     cluster: Option<Arc<Cluster>>,
     /// By resource: its subcluster's place in the cluster file.
     sub_clusters: Vec<Option<usize>>,
-    steps: VecDeque<Step>,
+    steps: Vec<Step>,
 }
 
 #[derive(Debug)]
@@ -164,12 +165,12 @@ impl JobQuery {
         let mut answer = JobAnswer {
             to: self.to.min(store.clock().unix()),
             sub_clusters: Vec::new(),
-            steps: VecDeque::new(),
+            steps: Vec::new(),
             cluster: None,
             query: self,
         };
         match cluster {
-            None => answer.steps.push_back(Step::Missing(answer.not_configured(registry.is_empty()))),
+            None => answer.steps.push(Step::Missing(answer.not_configured(registry.is_empty()))),
             Some(cluster) => answer.plan(cluster),
         }
         Ok(answer)
@@ -190,7 +191,7 @@ impl JobAnswer {
                 .metric(&name)
                 .or_else(|| cluster.sub_clusters.iter().find_map(|sub| sub.metric(&name)));
             let Some(metric) = known else {
-                self.steps.push_back(Step::Missing(self.unknown_metric(&name)));
+                self.steps.push(Step::Missing(self.unknown_metric(&name)));
                 continue;
             };
             let native = [metric.scope];
@@ -218,26 +219,30 @@ impl JobAnswer {
         cluster.metric_config.iter().map(|metric| metric.name.clone()).filter(|name| here(name)).collect()
     }
 
-    /// The next parts of the answer, in the order metric, scope, host, id; `None`: there are no more. CPU work of some milliseconds.
-    /// The hosts must be loaded.
-    pub fn next(&mut self, store: &Store) -> Option<Vec<JobPart>> {
-        let step = self.steps.pop_front()?;
-        let (metric, scope, first) = match step {
-            Step::Missing(missing) => return Some(vec![JobPart::Missing(missing)]),
-            Step::Hosts { metric, scope, first } => (metric, scope, first),
+    /// Number of steps. The parts of all of them, one after the other, are the answer, in the order metric, scope, host, id.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The parts of a step. CPU work of some milliseconds. The hosts must be loaded.
+    pub fn step(&self, number: usize, store: &Store) -> Vec<JobPart> {
+        let (metric, scope, first) = match self.steps.get(number) {
+            None => return Vec::new(),
+            Some(Step::Missing(missing)) => return vec![JobPart::Missing(missing.clone())],
+            Some(Step::Hosts { metric, scope, first }) => (metric, *scope, *first),
         };
         let mut parts = Vec::new();
         let resources = self.query.resources.iter().zip(&self.sub_clusters);
         for (resource, sub_cluster) in resources.skip(first).take(HOSTS_AT_ONCE) {
             let sub_cluster = sub_cluster.and_then(|place| self.cluster.as_ref()?.sub_clusters.get(place));
             let before = parts.len();
-            let missing = self.host(store, &metric, scope, resource, sub_cluster, &mut parts);
+            let missing = self.host(store, metric, scope, resource, sub_cluster, &mut parts);
             if let Some((reason, detail)) = missing.filter(|_| parts.len() == before) {
                 let (metric, host) = (metric.clone(), resource.hostname.clone());
                 parts.push(JobPart::Missing(Missing { metric, scope: Some(scope), host, reason, detail }));
             }
         }
-        Some(parts)
+        parts
     }
 
     /// The series of one host; the return value says why there may be none.
@@ -307,10 +312,11 @@ impl JobAnswer {
         let wanted = (self.query.resolution + piece.interval - 1) / piece.interval * piece.interval;
         let thinned =
             resample(&piece.values, piece.interval, wanted, self.query.minimum_points, Algorithm::Lttb);
-        let (values, timestep) = match thinned {
-            Ok(thinned) => (thinned.data.into_owned(), thinned.timestep),
-            Err(_) => (piece.values.clone(), piece.interval),
+        let (thinned, timestep) = match thinned {
+            Ok(Resampled { data: Cow::Owned(thinned), timestep }) => (Some(thinned), timestep),
+            Ok(_) | Err(_) => (None, piece.interval),
         };
+        let values = thinned.unwrap_or(piece.values);
         Ok(Some(JobSeries {
             metric: metric.name.clone(),
             scope,

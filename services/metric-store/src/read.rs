@@ -126,21 +126,35 @@ impl Statistics {
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let (mut sum, mut count) = (0.0, 0.0);
         let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-        for &value in values.iter().filter(|value| !value.is_nan()) {
-            sum += value;
-            count += 1.0;
-            min = min.min(value);
-            max = max.max(value);
+        // Without branches, and added up in the order of time: the sum must not depend on how the loop is compiled.
+        for &value in values {
+            let there = !value.is_nan();
+            sum += if there { value } else { 0.0 };
+            count += if there { 1.0 } else { 0.0 };
+            min = if value < min { value } else { min };
+            max = if value > max { value } else { max };
         }
         (count > 0.0).then(|| Self { avg: sum / count, min, max })
     }
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "small numbers of tests"
+)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::host::SeriesKey;
     use crate::names::MetricId;
+    use crate::value;
 
     const T0: i64 = 1_700_000_040;
 
@@ -235,6 +249,73 @@ mod tests {
         assert_eq!(read(i64::MIN, 100, Front::Keep), Err(ReadError::TooMany));
         assert_eq!(read(i64::MIN, 100, Front::Cut).unwrap().unwrap().values.len(), 100);
         assert_eq!(read(T0, i64::MAX, Front::Cut).unwrap().unwrap().values.len(), 1);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn pieces_are_what_a_plain_map_says(
+            series in proptest::collection::vec(
+                (0_i64..60, 0_i64..400, 1_usize..600, any::<u32>(), 1_u32..40),
+                1..6,
+            ),
+            windows in proptest::collection::vec((-5000_i64..60_000, 0_i64..60_000, any::<bool>()), 6),
+            average in any::<bool>(),
+        ) {
+            let mut data = HostData::new(17);
+            let (mut columns, mut maps) = (Vec::new(), Vec::new());
+            for (number, (phase, start, count, seed, missing)) in series.iter().enumerate() {
+                let component = format!("hwthread{number}");
+                let key =
+                    SeriesKey { metric: MetricId(0), interval: 60, component: &component, sub_component: "" };
+                let column = data.column(key);
+                let mut map = BTreeMap::new();
+                for slot in 0..i64::try_from(*count).unwrap() {
+                    let noise = seed.wrapping_mul(slot as u32 | 1).rotate_left(7);
+                    if slot > 0 && noise % 50 < missing % 7 {
+                        continue;
+                    }
+                    let value = value::settle(f64::from(noise % (1 << (missing % 30))) / 8.0 * f64::from(*missing));
+                    let time = T0 + phase + (start + slot) * 60;
+                    data.write(column, time, value, time);
+                    map.insert(time, value);
+                }
+                columns.push(column);
+                maps.push(map);
+            }
+            let aggregation = if average { Aggregation::Avg } else { Aggregation::Sum };
+            for (from, length, keep) in windows {
+                let (from, to) = (T0 + from, T0 + from + length);
+                let front = if keep { Front::Keep } else { Front::Cut };
+                let piece = piece(&data, &columns, from, to, front, aggregation).unwrap().unwrap();
+                let first = *maps.iter().filter_map(|map| map.keys().next()).min().unwrap();
+                let last = *maps.iter().filter_map(|map| map.keys().next_back()).max().unwrap();
+                prop_assert_eq!(piece.from, if keep { from } else { from.max(first) });
+                let end = to.min(last + 30);
+                prop_assert_eq!(piece.values.len() as i64, ((end - piece.from).max(0) + 59) / 60);
+                for (point, value) in (0..).zip(&piece.values) {
+                    let time = piece.from + point * 60;
+                    let near = |map: &BTreeMap<i64, f64>| {
+                        map.range(time - 30 + 1..=time + 30).next_back().map_or(f64::NAN, |(_, value)| *value)
+                    };
+                    let mut sum = maps.iter().map(near).reduce(|sum, value| sum + value).unwrap();
+                    if average && maps.len() > 1 {
+                        sum *= 1.0 / maps.len() as f64;
+                    }
+                    prop_assert_eq!(value.to_bits(), if sum.is_nan() { f64::NAN } else { sum }.to_bits(), "at {}", time - T0);
+                }
+                let there: Vec<f64> = piece.values.iter().copied().filter(|value| !value.is_nan()).collect();
+                let statistics = Statistics::of(&piece.values);
+                prop_assert_eq!(statistics.is_some(), !there.is_empty());
+                if let Some(Statistics { avg, min, max }) = statistics {
+                    prop_assert_eq!(min.to_bits(), there.iter().copied().fold(f64::INFINITY, f64::min).to_bits());
+                    prop_assert_eq!(max.to_bits(), there.iter().copied().fold(f64::NEG_INFINITY, f64::max).to_bits());
+                    let mean = there.iter().sum::<f64>() / there.len() as f64;
+                    prop_assert_eq!(avg.to_bits(), mean.to_bits());
+                }
+            }
+        }
     }
 
     #[test]

@@ -135,8 +135,7 @@ async fn authenticate(State(shared): State<Shared>, request: Request, next: Next
 async fn run_query(State(shared): State<Shared>, body: Bytes) -> Result<Response, Problem> {
     let query = RawQuery::parse(&body)?;
     shared.store.wait_loaded(query.needed(), LOADING_WAIT).await?;
-    let store = Arc::clone(&shared.store);
-    let answer = cpu::run(move || query.answer(&store)).await?;
+    let answer = query.answer_on_all(Arc::clone(&shared.store)).await?;
     Ok(json(StatusCode::OK, answer))
 }
 

@@ -7,15 +7,29 @@ impl HostData {
     /// The series of a metric at a component: its own, else the nearest ones below it that hold samples, in the order of their names.
     /// An empty component is the node itself.
     pub(crate) fn select(&self, metric: MetricId, component: &str, sub_component: &str) -> Vec<ColumnId> {
+        let mut found = Vec::new();
+        self.select_into(metric, component, sub_component, &mut found);
+        found
+    }
+
+    /// As [`HostData::select`], behind what was found before.
+    pub(crate) fn select_into(
+        &self,
+        metric: MetricId,
+        component: &str,
+        sub_component: &str,
+        found: &mut Vec<ColumnId>,
+    ) {
         let wanted = super::path_text(component, sub_component);
         if let Some(path) = self.path_numbers.get(&*wanted)
             && let Some(&column) = self.series.get(&(metric, *path))
             && self.range(column).is_some()
         {
-            return vec![column];
+            found.push(column);
+            return;
         }
         if !sub_component.is_empty() {
-            return Vec::new();
+            return;
         }
         let mut below: Vec<(&str, ColumnId)> = self
             .series
@@ -34,7 +48,7 @@ impl HostData {
             }
             Some((component, _)) => hidden_by != Some(component),
         });
-        below.into_iter().map(|(_, column)| column).collect()
+        found.extend(below.into_iter().map(|(_, column)| column));
     }
 
     /// All series of a metric anywhere on the host, for the health check.

@@ -55,9 +55,9 @@ fn query() -> JobQuery {
 
 /// The answer as text, one part a line.
 fn ask(store: &Store, query: JobQuery) -> Vec<String> {
-    let mut answer = query.prepare(store).unwrap();
+    let answer = query.prepare(store).unwrap();
     let mut lines = Vec::new();
-    while let Some(parts) = answer.next(store) {
+    for parts in (0..answer.steps()).map(|step| answer.step(step, store)) {
         lines.extend(parts.into_iter().map(|part| match part {
             JobPart::Missing(missing) => {
                 let scope = missing.scope.map_or("-", MetricScope::as_str);
@@ -152,14 +152,14 @@ fn an_answer_begins_at_the_time_asked_for() {
     query.resources.truncate(1);
     query.from = NOW - 700;
     query.to = i64::MAX;
-    let part = query.clone().prepare(&store).unwrap().next(&store).unwrap().remove(0);
+    let part = query.clone().prepare(&store).unwrap().step(0, &store).remove(0);
     let JobPart::Series(series) = part else { panic!("{part:?}") };
     assert_eq!((series.from, series.timestep, series.points), (NOW - 700, 60, 12));
     // Points at -700 and -640 lie before the first sample at -600; -580 is nearest to it.
     assert!(series.values[0].is_nan() && series.values[1].is_nan());
     assert_eq!(series.values[2], 0.0);
     query.with_data = false;
-    let part = query.prepare(&store).unwrap().next(&store).unwrap().remove(0);
+    let part = query.prepare(&store).unwrap().step(0, &store).remove(0);
     let JobPart::Series(series) = part else { panic!("{part:?}") };
     assert_eq!((series.points, series.values.len(), series.statistics), (12, 0, (4.5, 0.0, 9.0)));
 }
@@ -172,7 +172,7 @@ fn thinning_takes_the_next_possible_resolution_and_keeps_the_statistics() {
     query.resources.truncate(1);
     query.minimum_points = 1;
     query.resolution = 100;
-    let part = query.prepare(&store).unwrap().next(&store).unwrap().remove(0);
+    let part = query.prepare(&store).unwrap().step(0, &store).remove(0);
     let JobPart::Series(series) = part else { panic!("{part:?}") };
     assert_eq!((series.timestep, series.native_timestep, series.points), (120, 60, 5));
     assert_eq!(series.statistics, (4.5, 0.0, 9.0));

@@ -6,7 +6,8 @@ use cc_model::number::{write_fixed2, write_fixed3, write_plain};
 use super::Found;
 use super::request::{Query, Request};
 
-/// The answer as it grows.
+/// The answer, or a part of it, as it grows.
+#[derive(Debug)]
 pub(super) struct Answer {
     out: Vec<u8>,
     first_row: bool,
@@ -16,6 +17,15 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn new() -> Self {
         Self { out: b"{".to_vec(), first_row: true, first_result: true }
+    }
+
+    /// A part of the rows, the first or a later one.
+    pub(super) fn rows(first: bool) -> Self {
+        Self { out: Vec::new(), first_row: first, first_result: true }
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.out
     }
 
     /// The queries that `for-all-nodes` stands for; none: the key is left out.
@@ -109,7 +119,7 @@ impl Answer {
         let values = found.values();
         if request.with_data && values.len() + padding > 0 {
             self.out.extend_from_slice(b"\"data\":[");
-            self.out.reserve(values.len() * 8 + padding * 5);
+            self.out.reserve(values.len() * 10 + padding * 5);
             for _ in 0..padding {
                 self.out.extend_from_slice(b"null,");
             }
@@ -135,8 +145,16 @@ impl Answer {
         self.out.push(b'}');
     }
 
-    pub(super) fn end(mut self) -> Vec<u8> {
-        self.out.extend_from_slice(b"]}\n");
-        self.out
+    /// This beginning, then the rows, then the end.
+    pub(super) fn whole(&self, rows: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+        let rows: Vec<Vec<u8>> = rows.collect();
+        let length: usize = rows.iter().map(Vec::len).sum();
+        let mut out = Vec::with_capacity(self.out.len() + length + 3);
+        out.extend_from_slice(&self.out);
+        for row in rows {
+            out.extend_from_slice(&row);
+        }
+        out.extend_from_slice(b"]}\n");
+        out
     }
 }

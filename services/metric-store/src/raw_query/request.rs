@@ -1,8 +1,6 @@
-//! The request, read as leniently as the reference's JSON decoder does: keys match in any case, unknown ones are ignored, `null`
-//! leaves the default, a wrong type is an error.
+//! What the reference's query JSON asks for.
 
-use serde_json::Value;
-
+use super::parse;
 use crate::host::{ColumnId, HostData};
 use crate::names::MetricId;
 
@@ -52,27 +50,7 @@ impl Default for Request {
 impl Request {
     /// Reads the first JSON value of `json`.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
-        let value = match serde_json::Deserializer::from_slice(json).into_iter::<Value>().next() {
-            None => return Err("the request has no body: a JSON object is expected".to_owned()),
-            Some(Err(error)) => return Err(format!("the request is not JSON: {error}")),
-            Some(Ok(value)) => value,
-        };
-        let mut request = Self::default();
-        each_key(&value, "request", |key, value| {
-            match key {
-                "cluster" => set(&mut request.cluster, string(value, key)?),
-                "from" => set(&mut request.from, integer(value, key)?),
-                "to" => set(&mut request.to, integer(value, key)?),
-                "with-stats" => set(&mut request.with_stats, flag(value, key)?),
-                "with-data" => set(&mut request.with_data, flag(value, key)?),
-                "with-padding" => set(&mut request.with_padding, flag(value, key)?),
-                "for-all-nodes" => request.for_all_nodes = strings(value, key)?,
-                "queries" => request.queries = list(value, key, Query::parse)?.unwrap_or_default(),
-                _ => {}
-            }
-            Ok(())
-        })?;
-        Ok(request)
+        parse::request(json)
     }
 }
 
@@ -80,26 +58,6 @@ impl Query {
     /// The query that `for-all-nodes` means for one host and metric.
     pub(crate) fn of_node(metric: &str, host: &str) -> Self {
         Self { metric: metric.to_owned(), host: host.to_owned(), ..Self::default() }
-    }
-
-    fn parse(value: &Value) -> Result<Self, String> {
-        let mut query = Self::default();
-        each_key(value, "queries", |key, value| {
-            match key {
-                "metric" => set(&mut query.metric, string(value, key)?),
-                "host" => set(&mut query.host, string(value, key)?),
-                "resolution" => set(&mut query.resolution, integer(value, key)?),
-                "aggreg" => set(&mut query.aggregate, flag(value, key)?),
-                "type" => query.kind = string(value, key)?,
-                "type-ids" => query.ids = strings(value, key)?.unwrap_or_default(),
-                "subtype" => query.sub_kind = string(value, key)?,
-                "subtype-ids" => query.sub_ids = strings(value, key)?.unwrap_or_default(),
-                "scale-by" => set(&mut query.scale, number(value, key)?),
-                _ => {}
-            }
-            Ok(())
-        })?;
-        Ok(query)
     }
 
     /// The components it asks for one by one, in the order of the answer; an aggregating query has one.
@@ -120,91 +78,30 @@ impl Query {
 
     /// The series that an aggregating query puts together, in the order of its ids.
     pub(crate) fn all_columns(&self, data: &HostData, metric: MetricId) -> Vec<ColumnId> {
-        if self.kind.is_none() {
-            return data.select(metric, "", "");
+        let Some(kind) = self.kind.as_deref() else { return data.select(metric, "", "") };
+        let mut columns = Vec::with_capacity(self.ids.len());
+        let (mut component, mut part) = (String::new(), String::new());
+        for id in &self.ids {
+            join(&mut component, kind, id);
+            match self.sub_kind.as_deref() {
+                None => data.select_into(metric, &component, "", &mut columns),
+                Some(sub_kind) => {
+                    for id in &self.sub_ids {
+                        join(&mut part, sub_kind, id);
+                        data.select_into(metric, &component, &part, &mut columns);
+                    }
+                }
+            }
         }
-        let single = Self { aggregate: false, ..self.clone() };
-        let selectors = single.selectors();
-        selectors.iter().flat_map(|(component, part)| data.select(metric, component, part)).collect()
+        columns
     }
 }
 
-fn set<T>(target: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *target = value;
-    }
-}
-
-/// Calls `take` with each key, in lower case, and its value. `null` has no keys.
-fn each_key(
-    value: &Value,
-    what: &str,
-    mut take: impl FnMut(&str, &Value) -> Result<(), String>,
-) -> Result<(), String> {
-    match value {
-        Value::Null => Ok(()),
-        Value::Object(entries) => {
-            entries.iter().try_for_each(|(key, value)| take(&key.to_ascii_lowercase(), value))
-        }
-        other => Err(wrong(what, "an object", other)),
-    }
-}
-
-fn wrong(key: &str, expected: &str, found: &Value) -> String {
-    let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a truth value",
-        Value::Number(_) => "a number of another kind",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    format!("{key}: expected {expected}, found {found}")
-}
-
-fn string(value: &Value, key: &str) -> Result<Option<String>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.clone())),
-        other => Err(wrong(key, "a text", other)),
-    }
-}
-
-fn integer(value: &Value, key: &str) -> Result<Option<i64>, String> {
-    match value {
-        Value::Null => Ok(None),
-        other => other.as_i64().map(Some).ok_or_else(|| wrong(key, "an integer of 64 bits", other)),
-    }
-}
-
-fn number(value: &Value, key: &str) -> Result<Option<f64>, String> {
-    match value {
-        Value::Null => Ok(None),
-        other => other.as_f64().map(Some).ok_or_else(|| wrong(key, "a number", other)),
-    }
-}
-
-fn flag(value: &Value, key: &str) -> Result<Option<bool>, String> {
-    match value {
-        Value::Null => Ok(None),
-        other => other.as_bool().map(Some).ok_or_else(|| wrong(key, "true or false", other)),
-    }
-}
-
-fn strings(value: &Value, key: &str) -> Result<Option<Vec<String>>, String> {
-    list(value, key, |element| Ok(string(element, key)?.unwrap_or_default()))
-}
-
-fn list<T>(
-    value: &Value,
-    key: &str,
-    read: impl Fn(&Value) -> Result<T, String>,
-) -> Result<Option<Vec<T>>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Array(elements) => elements.iter().map(read).collect::<Result<_, _>>().map(Some),
-        other => Err(wrong(key, "a list", other)),
-    }
+/// Makes `text` of a kind and an id.
+fn join(text: &mut String, kind: &str, id: &str) {
+    text.clear();
+    text.push_str(kind);
+    text.push_str(id);
 }
 
 #[cfg(test)]
