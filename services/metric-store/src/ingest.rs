@@ -21,6 +21,7 @@ use crate::shard::SHARDS;
 use crate::store::Store;
 
 mod begin;
+mod mixed;
 pub mod report;
 mod run;
 
@@ -42,6 +43,10 @@ pub struct Ingest {
     staged: Vec<Sample>,
     runs: Vec<Run>,
     line: u64,
+    /// The number of the line that is being read where it begins.
+    begun: u64,
+    /// Numbers of the lines that are being read, if they are not in the sender's order.
+    numbers: Option<Vec<u64>>,
     report: Report,
 }
 
@@ -79,6 +84,8 @@ impl Ingest {
             staged: Vec::new(),
             runs: Vec::new(),
             line: 1,
+            begun: 1,
+            numbers: None,
             report: Report::default(),
         })
     }
@@ -149,7 +156,9 @@ impl Ingest {
         let mut time = LastTime::default();
         let mut at = head::next_line(text.bytes, 0, &mut self.line);
         let mut pending: Option<Head<'_>> = None;
+        let (mut changes, mut changed_from) = (0, self.line);
         while at < text.bytes.len() {
+            self.begun = self.line;
             let head = match pending.take() {
                 Some(head) => head,
                 None => match self.begin(text, at) {
@@ -162,12 +171,22 @@ impl Ingest {
                 },
             };
             match self.host_lines(text, at, head, &mut time) {
-                Left::Other(head, next) => (pending, at) = (Some(head), next),
+                Left::Other(head, next) => {
+                    (pending, at) = (Some(head), next);
+                    changes += 1;
+                }
                 Left::Here(next) => at = next,
                 Left::End(next) => return Ok(next),
             }
             if self.staged.len() >= STAGED_MAX {
                 self.commit()?;
+            }
+            if changes == mixed::CHANGES {
+                let mixed = self.line - changed_from < mixed::CHANGES * mixed::LINES_PER_CHANGE;
+                if mixed && let Some(next) = self.mixed(text, at)? {
+                    (pending, at) = (None, next);
+                }
+                (changes, changed_from) = (0, self.line);
             }
         }
         Ok(at)
@@ -184,19 +203,21 @@ impl Ingest {
     #[cold]
     fn refuse_broken(&mut self, text: Text<'_>, at: usize, error: &LineError<'_>) {
         let before = text.bytes.get(..error.at).unwrap_or_default();
+        let inside = text.bytes.get(at..error.at).unwrap_or_default();
+        let line = self.number_of(self.line + memchr::memchr_iter(b'\n', inside).count() as u64);
         let message = || {
             let start = memchr::memrchr(b'\n', before).map_or(0, |end| end + 1);
-            let inside = text.bytes.get(at..error.at).unwrap_or_default();
-            let line = self.line + memchr::memchr_iter(b'\n', inside).count() as u64;
             format!("at line {line}:{}: {}", error.at - start + 1, error.wrong)
         };
-        self.report.refuse(Reason::Syntax, Some(&message), || first_word(text.bytes, at));
+        self.report.refuse(self.number_of(self.begun), Reason::Syntax, Some(&message), || {
+            first_word(text.bytes, at)
+        });
     }
 
     /// Notes that the line at `at` was not taken. `example` describes it behind its metric.
     #[cold]
     fn refuse(&mut self, reason: Reason, text: Text<'_>, at: usize, example: impl FnOnce() -> String) {
-        self.report.refuse(reason, None, || {
+        self.report.refuse(self.number_of(self.begun), reason, None, || {
             let metric = first_word(text.bytes, at);
             let example = example();
             if example.is_empty() { metric } else { format!("metric {metric} {example}") }

@@ -54,6 +54,8 @@ pub struct Refused {
     pub lines: u64,
     /// The first of them: metric and host.
     pub example: String,
+    /// The line of that one.
+    line: u64,
 }
 
 /// What became of the lines of a batch.
@@ -63,6 +65,8 @@ pub struct Report {
     pub samples: u64,
     /// The first syntax or type error, in the reference's words: such a batch is answered with 400.
     pub first_error: Option<String>,
+    /// The line of that error.
+    first_error_line: u64,
     refused: [Refused; Reason::ALL.len()],
 }
 
@@ -77,19 +81,25 @@ impl Report {
         Reason::ALL.into_iter().zip(&self.refused).filter(|(_, refused)| refused.lines > 0)
     }
 
-    /// Counts a line. `error` and `example` are asked only where they are kept.
+    /// Counts the line of that number. `error` and `example` are asked only where they are kept: lines that were put together by host
+    /// come out of their order.
     pub(super) fn refuse(
         &mut self,
+        line: u64,
         reason: Reason,
         error: Option<&dyn Fn() -> String>,
         example: impl FnOnce() -> String,
     ) {
-        if self.first_error.is_none() {
-            self.first_error = error.map(|error| error());
+        if let Some(error) = error
+            && (self.first_error.is_none() || line < self.first_error_line)
+        {
+            self.first_error = Some(error());
+            self.first_error_line = line;
         }
         if let Some(refused) = self.refused.get_mut(reason as usize) {
-            if refused.lines == 0 {
+            if refused.lines == 0 || line < refused.line {
                 refused.example = example();
+                refused.line = line;
             }
             refused.lines += 1;
         }

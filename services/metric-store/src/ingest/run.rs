@@ -130,6 +130,7 @@ impl Ingest {
             if self.staged.len() >= STAGED_MAX {
                 return Left::Here(at);
             }
+            self.begun = self.line;
             let cached = if known.is_none() { of_host.cached(text, at) } else { None };
             let (end, meaning) = if let Some((end, meaning)) = cached {
                 (end, Some(meaning))
@@ -246,8 +247,9 @@ impl Ingest {
             Err((LineError { wrong: Wrong::OpenString { .. }, .. }, _)) if !text.last => None,
             Err((error, next)) if error.wrong.is_type_error() => {
                 let host = &of_host.host.key.host;
-                let message = || format!("host {host}: {} at line {}", error.wrong, self.line);
-                self.report.refuse(Reason::ValueType, Some(&message), || {
+                let line = self.number_of(self.line);
+                let message = || format!("host {host}: {} at line {line}", error.wrong);
+                self.report.refuse(self.number_of(self.begun), Reason::ValueType, Some(&message), || {
                     format!("metric {} of host {host}", first_word(text.bytes, at))
                 });
                 Some(Err(next))

@@ -235,6 +235,40 @@ proptest! {
     }
 
     #[test]
+    fn lines_of_many_hosts_in_turn_are_taken_like_lines_host_by_host(
+        lines in proptest::collection::vec((0_u32..40, 0_u32..4, 0_i64..5, 0_u32..60), 1..400),
+    ) {
+        let (_one, mixed) = store();
+        let (_two, single) = store();
+        let line = |&(host, thread, minute, kind): &(u32, u32, i64, u32)| {
+            let time = NOW - minute * 60;
+            match kind {
+                0 => format!("load,host=h{host} broken\n"),
+                1 => format!("load,host=h{host} value=\"x\" {time}\n"),
+                2 => format!("unknown,host=h{host} value=1 {time}\n"),
+                3 => "# note\n".to_owned(),
+                4 => format!("load,host=h{host} value=1 {}\n", NOW + 5000 + minute),
+                5 => format!("load value={kind} {time}\n"),
+                _ => format!("flops,cluster=d,hostname=h{host},type=hwthread,type-id={thread} value={kind} {time}\n"),
+            }
+        };
+        let text: String = lines.iter().map(line).collect();
+        let report = write(&mixed, &text).unwrap();
+        let mut samples = 0;
+        let mut first_error = None;
+        for (number, taken) in (1..).zip(&lines) {
+            let report = write(&single, line(taken)).unwrap();
+            samples += report.samples;
+            if first_error.is_none() {
+                first_error = report.first_error.map(|error| error.replace("line 1", &format!("line {number}")));
+            }
+        }
+        prop_assert_eq!(report.samples, samples);
+        prop_assert_eq!(report.first_error, first_error);
+        prop_assert_eq!(dump(&mixed), dump(&single));
+    }
+
+    #[test]
     fn no_bytes_panic(text in proptest::collection::vec(any::<u8>(), 0..300)) {
         let (_directory, store) = store();
         let _report = write(&store, [b"load,host=h value=1\n".as_slice(), &text].concat());
