@@ -1,7 +1,7 @@
 # The commands a person types. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev web build fmt lint bench soak release python
+.PHONY: help demo test dev web build fmt lint bench bench-store soak release python
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -36,6 +36,9 @@ lint: ## lint Rust and web sources, warnings are errors
 
 bench: ## print speed and memory figures of this machine
 	@integration-tests/bench
+
+bench-store: ## drive the metric store from outside, print its figures beside reference and target
+	@integration-tests/bench-store
 
 soak: ## repeat the scenario of a job's life (N=20) and its kills (KILLS=100), print the log
 	@integration-tests/soak $(or $(N),20) $(or $(KILLS),100)
