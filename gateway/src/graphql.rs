@@ -3,10 +3,14 @@
 //! The SDL holds only fields that work; it is committed in `web/schema.graphql` and compared in a test.
 
 mod clusters;
+mod coerce;
 mod context;
 mod inputs;
+mod job_sets;
 mod jobs;
 mod many;
+mod mutation;
+mod node_metrics;
 mod nodes;
 mod query;
 mod scalars;
@@ -15,7 +19,7 @@ mod transport;
 
 use std::sync::LazyLock;
 
-use async_graphql::{EmptyMutation, EmptySubscription, Schema};
+use async_graphql::{EmptySubscription, Schema};
 
 pub(crate) use transport::post;
 
@@ -25,10 +29,10 @@ const COMPLEXITY_MAX: usize = 5000;
 const DEPTH_MAX: usize = 15;
 
 /// Stateless, so one serves the process.
-type QuerySchema = Schema<query::Query, EmptyMutation, EmptySubscription>;
+type QuerySchema = Schema<query::Query, mutation::Mutation, EmptySubscription>;
 
 static SCHEMA: LazyLock<QuerySchema> = LazyLock::new(|| {
-    Schema::build(query::Query, EmptyMutation, EmptySubscription)
+    Schema::build(query::Query, mutation::Mutation, EmptySubscription)
         .disable_introspection()
         .limit_complexity(COMPLEXITY_MAX)
         .limit_depth(DEPTH_MAX)
@@ -37,7 +41,7 @@ static SCHEMA: LazyLock<QuerySchema> = LazyLock::new(|| {
 
 /// The schema as text.
 pub fn sdl() -> String {
-    Schema::build(query::Query, EmptyMutation, EmptySubscription).finish().sdl()
+    Schema::build(query::Query, mutation::Mutation, EmptySubscription).finish().sdl()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod problem;
 mod ready;
 pub mod rest;
 pub mod routes;
+mod series;
 pub mod settings;
 pub mod start;
 pub mod state;

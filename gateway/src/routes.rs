@@ -2,13 +2,16 @@
 //! describes, and what the table of rights is tested against.
 
 use axum::Router;
-use axum::routing::{MethodFilter, MethodRouter, any, get, on, post};
+use axum::routing::{MethodFilter, MethodRouter, any, delete, get, on, post};
 use http::Method;
 
 use crate::auth::gate::Gate;
 use crate::graphql;
 use crate::middleware::decompression;
-use crate::rest::{clusters, debug, jobs, nodestate, query, start_job, stop_job, used_nodes, write};
+use crate::rest::{
+    clusters, debug, delete_jobs, edit_meta, job, job_metrics, jobs, machine_state, nodestate, query,
+    start_job, stop_job, tags, used_nodes, write,
+};
 use crate::settings::Settings;
 use crate::state::State;
 use crate::web::{events, fallback, login, spa};
@@ -33,6 +36,9 @@ pub struct Routes {
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
+const GET_POST: &[Method] = &[Method::GET, Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+const POST_PATCH: &[Method] = &[Method::POST, Method::PATCH];
 const POST_PUT: &[Method] = &[Method::POST, Method::PUT];
 
 impl Routes {
@@ -73,7 +79,7 @@ impl Routes {
 
 /// The routes that exist with these settings.
 pub fn all(settings: &Settings) -> Routes {
-    let routes = pages(rest(Routes::default()));
+    let routes = pages(user_api(changes(rest(Routes::default()))));
     if settings.authentication {
         sessions(routes)
     } else {
@@ -86,7 +92,8 @@ fn rest(routes: Routes) -> Routes {
     let start = on(MethodFilter::POST.or(MethodFilter::PUT), start_job::start);
     let stop = on(MethodFilter::POST.or(MethodFilter::PUT), stop_job::stop);
     let report = on(MethodFilter::POST.or(MethodFilter::PUT), nodestate::report);
-    let own = get(jobs::list_own).fallback(fallback::user_api_method);
+    let machine = MethodFilter::POST.or(MethodFilter::PUT);
+    let machine = get(machine_state::get).on(machine, machine_state::put);
     routes
         .add(POST_PUT, &["/api/jobs/start_job/", "/api/jobs/start_job"], Gate::Api, &start)
         .add(POST_PUT, &["/api/jobs/stop_job/", "/api/jobs/stop_job"], Gate::Api, &stop)
@@ -103,7 +110,47 @@ fn rest(routes: Routes) -> Routes {
             Gate::Api,
             &get(query::run).post(query::run),
         )
-        .add(GET, &["/userapi/jobs/", "/userapi/jobs"], Gate::UserApi, &own)
+        .add(GET_POST, &["/api/jobs/{id}"], Gate::Api, &get(job::get).post(job::post))
+        .add(GET, &["/api/jobs/metrics/{id}"], Gate::Api, &get(job_metrics::get))
+        .add(
+            &[Method::GET, Method::POST, Method::PUT],
+            &["/api/machine_state/{cluster}/{host}"],
+            Gate::Api,
+            &machine,
+        )
+}
+
+/// What programs change of single jobs.
+fn changes(routes: Routes) -> Routes {
+    let some = MethodFilter::POST.or(MethodFilter::PATCH);
+    let tag = on(some, tags::attach).delete(tags::detach);
+    routes
+        .add(&[Method::POST, Method::PATCH, Method::DELETE], &["/api/jobs/tag_job/{id}"], Gate::Api, &tag)
+        .add(DELETE, &["/api/tags/", "/api/tags"], Gate::Api, &delete(tags::delete))
+        .add(POST_PATCH, &["/api/jobs/edit_meta/{id}"], Gate::Api, &on(some, edit_meta::by_id))
+        .add(
+            POST_PATCH,
+            &["/api/jobs/edit_meta/", "/api/jobs/edit_meta"],
+            Gate::Api,
+            &on(some, edit_meta::by_request),
+        )
+        .add(DELETE, &["/api/jobs/delete_job/{id}"], Gate::Api, &delete(delete_jobs::by_id))
+        .add(
+            DELETE,
+            &["/api/jobs/delete_job/", "/api/jobs/delete_job"],
+            Gate::Api,
+            &delete(delete_jobs::by_request),
+        )
+        .add(DELETE, &["/api/jobs/delete_job_before/{ts}"], Gate::Api, &delete(delete_jobs::before))
+}
+
+/// For the own programs of people: reading only.
+fn user_api(routes: Routes) -> Routes {
+    let gated = |methods: MethodRouter<State>| methods.fallback(fallback::user_api_method);
+    routes
+        .add(GET, &["/userapi/jobs/", "/userapi/jobs"], Gate::UserApi, &gated(get(jobs::list_own)))
+        .add(GET_POST, &["/userapi/jobs/{id}"], Gate::UserApi, &gated(get(job::get_own).post(job::post_own)))
+        .add(GET, &["/userapi/jobs/metrics/{id}"], Gate::UserApi, &gated(get(job_metrics::get_own)))
 }
 
 fn pages(routes: Routes) -> Routes {

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tonic::Status;
 
 use crate::clusters::ClusterSet;
+use crate::series::{self, Loaded, Wanted};
 use crate::state::State;
 
 /// One request.
@@ -50,6 +51,16 @@ impl Viewing {
         let opens =
             job.user == self.caller.name || self.caller.has_any(&[Role::Admin, Role::Support, Role::Manager]);
         if opens { Ok(job) } else { Err(forbidden("you are not allowed to see this job")) }
+    }
+
+    /// Series of a job that the caller may open.
+    pub(super) async fn series(&self, job: &common::Job, wanted: Wanted) -> Result<Loaded, Status> {
+        series::of_job(&self.state, &self.caller, job, wanted).await
+    }
+
+    /// The resolution where the request names none.
+    pub(super) fn default_resolution(&self) -> u32 {
+        series::default_resolution(&self.state)
     }
 
     /// A user by name; `None` when the table has none. Who may see whom is decided by the auth service.
@@ -118,6 +129,14 @@ pub(super) fn refused(status: &Status) -> Error {
     match error::kind(status) {
         Kind::Forbidden => forbidden("user has no or unknown roles"),
         kind => error(word(kind), error::public_text(status)),
+    }
+}
+
+/// A refusal of a change of tags; `forbidden` says what the caller may not.
+pub(super) fn refused_tag(status: &Status, forbidden_text: impl FnOnce() -> String) -> Error {
+    match error::reason(status).as_deref() {
+        Some("TAG_SCOPE") => forbidden(&forbidden_text()),
+        _ => refused(status),
     }
 }
 

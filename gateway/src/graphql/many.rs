@@ -10,7 +10,8 @@ use futures::stream::{self, StreamExt as _};
 
 use super::context::{Viewing, error, refused};
 use super::scalars::{MetricScope, NumericId};
-use super::series::{JobMetricsOfJob, MissingMetric, Wanted};
+use super::series::{JobMetricsOfJob, MissingMetric, outward};
+use crate::series::Wanted;
 
 /// Jobs of one request.
 const JOBS_MAX: usize = 100;
@@ -64,7 +65,7 @@ impl Many {
         };
         let wanted = Wanted {
             metrics: self.metrics.clone(),
-            scopes: self.scopes.clone(),
+            scopes: super::query::scopes_of(self.scopes.clone()),
             resolution,
             with_data: true,
         };
@@ -72,7 +73,7 @@ impl Many {
         match viewing.series(job, wanted).await {
             Ok(loaded) => JobMetricsOfJob {
                 id,
-                metrics: loaded.metrics.into_iter().map(|metric| metric.outward(self.series_max)).collect(),
+                metrics: loaded.metrics.into_iter().map(|metric| outward(metric, self.series_max)).collect(),
                 missing: Some(loaded.missing.into_iter().map(MissingMetric::from).collect()),
                 error: None,
             },

@@ -2,17 +2,21 @@
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use cc_proto::archive::v1::ReadStatisticsRequest;
+use cc_proto::auth::v1 as auth;
 use cc_proto::common::v1 as common;
 use cc_proto::job_db::v1 as proto;
 
 use super::clusters::{Cluster, GlobalMetricListItem};
 use super::context::{self, Viewing, error, refused};
 use super::inputs::{JobFilter, NodeFilter, OrderByInput, PageRequest, job_filters, node_filters};
+use super::job_sets::{self, Footprints, JobStats, Roofline};
 use super::jobs::{Job, JobResultList, Tag, User};
 use super::many::{self, Many};
+use super::node_metrics::{Asked, ClusterMetrics, Listed, NodeMetrics, NodesResultList};
 use super::nodes::{Count, Node, NodeStateResultList, NodeStates, NodeStatesTimed};
-use super::scalars::MetricScope;
-use super::series::{JobMetricWithName, JobMetricsOfJob, MetricStatistics, Wanted, average, in_store};
+use super::scalars::{Any, MetricScope, Time};
+use super::series::{JobMetricWithName, JobMetricsOfJob, MetricStatistics, outward};
+use crate::series::{Wanted, average, in_store};
 use cc_runtime::caller::Role;
 
 /// Jobs of a page where the request names no size.
@@ -38,8 +42,8 @@ pub(super) struct Me {
 /// Statistics of a metric over all nodes of a job.
 #[derive(SimpleObject)]
 pub(super) struct NamedStats {
-    name: String,
-    data: MetricStatistics,
+    pub(super) name: String,
+    pub(super) data: MetricStatistics,
 }
 
 /// Statistics of a metric per series.
@@ -109,9 +113,9 @@ impl Query {
         let viewing = context::of(ctx)?;
         let job = viewing.job(super::scalars::id(&id)?).await?;
         let resolution = resolution_of(viewing, resolution)?;
-        let wanted = Wanted { metrics, scopes, resolution, with_data: true };
+        let wanted = Wanted { metrics, scopes: scopes_of(scopes), resolution, with_data: true };
         let loaded = viewing.series(&job, wanted).await.map_err(|status| refused(&status))?;
-        Ok(loaded.metrics.into_iter().map(|metric| metric.outward(usize::MAX)).collect())
+        Ok(loaded.metrics.into_iter().map(|metric| outward(metric, usize::MAX)).collect())
     }
 
     /// Statistics of one job over all its nodes.
@@ -146,7 +150,7 @@ impl Query {
         let job = viewing.job(super::scalars::id(&id)?).await?;
         // Of an archived job all metrics and scopes, whatever was asked: clients of the reference rely on it.
         let (metrics, scopes) = if in_store(&job) { (metrics, scopes) } else { (None, None) };
-        let wanted = Wanted { metrics, scopes, resolution: 0, with_data: false };
+        let wanted = Wanted { metrics, scopes: scopes_of(scopes), resolution: 0, with_data: false };
         let loaded = viewing.series(&job, wanted).await.map_err(|status| refused(&status))?;
         let stats = loaded.metrics.into_iter().map(|metric| NamedStatsWithScope {
             name: metric.name,
@@ -191,6 +195,7 @@ impl Query {
             with_tags: wants("tags"),
             with_count: selected.field("count").exists(),
             with_job_name: wants("jobName"),
+            unordered: false,
         };
         let answer = viewing.state.job_db().list_jobs(viewing.request(request)).await;
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
@@ -246,6 +251,19 @@ impl Query {
             roles: viewing.caller.roles.iter().map(|role| role.as_str().to_owned()).collect(),
             projects: viewing.caller.projects.clone(),
         })
+    }
+
+    /// Additive: the caller's own settings of the UI, an object of values by name; see `updateConfiguration`.
+    async fn settings(&self, ctx: &Context<'_>) -> Option<Result<Any>> {
+        let found = async {
+            let viewing = context::of(ctx)?;
+            let request = viewing.request(auth::GetSettingsRequest {});
+            let answer = viewing.state.auth().get_settings(request).await;
+            let settings = answer.map_err(|status| refused(&status))?.into_inner().settings.into_iter();
+            let values = settings.filter_map(|one| Some((one.name, serde_json::from_str(&one.value).ok()?)));
+            Ok(Any(serde_json::Value::Object(values.collect())))
+        };
+        Some(found.await)
     }
 
     /// Per subcluster the number of distinct hosts used by running jobs.
@@ -324,6 +342,112 @@ impl Query {
         let states = answer.map_err(|status| refused(&status))?.into_inner().states;
         Ok(states.into_iter().map(NodeStatesTimed::from).collect())
     }
+
+    /// Statistics of each job that matches, by start time; at most 10,000 jobs. Jobs without any are left out.
+    async fn jobs_metric_stats(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<JobFilter>>,
+        metrics: Option<Vec<String>>,
+    ) -> Result<Vec<JobStats>> {
+        let viewing = context::of(ctx)?;
+        let filters = job_filters(filter, viewing.state.clock().unix())?;
+        job_sets::metric_stats(viewing, filters, metrics.unwrap_or_default()).await
+    }
+
+    /// Averages of the jobs that match with their weights; at most 500 jobs.
+    async fn jobs_footprints(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<JobFilter>>,
+        metrics: Vec<String>,
+    ) -> Option<Result<Footprints>> {
+        let found = async {
+            let viewing = context::of(ctx)?;
+            let filters = job_filters(filter, viewing.state.clock().unix())?;
+            job_sets::footprints(viewing, filters, metrics).await
+        };
+        Some(found.await)
+    }
+
+    /// How many samples of the jobs that match lie where in the plane of arithmetic intensity (x) and performance (y);
+    /// row by row, from the lowest performance on; at most 500 jobs.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    async fn roofline_heatmap(
+        &self,
+        ctx: &Context<'_>,
+        filter: Vec<JobFilter>,
+        rows: i64,
+        cols: i64,
+        #[graphql(name = "minX")] min_x: f64,
+        #[graphql(name = "minY")] min_y: f64,
+        #[graphql(name = "maxX")] max_x: f64,
+        #[graphql(name = "maxY")] max_y: f64,
+    ) -> Result<Vec<Vec<f64>>> {
+        let viewing = context::of(ctx)?;
+        let plane = Roofline::new(rows, cols, (min_x, max_x), (min_y, max_y))?;
+        let filters = job_filters(Some(filter), viewing.state.clock().unix())?;
+        plane.count(viewing, filters).await
+    }
+
+    /// Series of nodes at node scope in a window of time; nodes without any sample are absent. `nodes` null: all of the
+    /// cluster. `scopes` is not looked at.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    async fn node_metrics(
+        &self,
+        ctx: &Context<'_>,
+        cluster: String,
+        nodes: Option<Vec<String>>,
+        scopes: Option<Vec<MetricScope>>,
+        metrics: Option<Vec<String>>,
+        from: Time,
+        to: Time,
+    ) -> Result<Vec<NodeMetrics>> {
+        // part of the contract, without a meaning
+        drop(scopes);
+        Asked { cluster, metrics, window: (from.0, to.0) }.nodes(context::of(ctx)?, nodes).await
+    }
+
+    /// A page of nodes by name with their series. `stateFilter`: `all`, a state of the scheduler, or `notindb` for hosts
+    /// that no scheduler ever reported. `nodeFilter`: part of the name, or empty. `scopes` null: no data.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    async fn node_metrics_list(
+        &self,
+        ctx: &Context<'_>,
+        cluster: String,
+        sub_cluster: String,
+        state_filter: String,
+        node_filter: String,
+        scopes: Option<Vec<MetricScope>>,
+        metrics: Option<Vec<String>>,
+        from: Time,
+        to: Time,
+        page: Option<PageRequest>,
+        resolution: Option<i64>,
+    ) -> Result<NodesResultList> {
+        let viewing = context::of(ctx)?;
+        let listed = Listed {
+            sub_cluster,
+            state: state_filter,
+            name: node_filter,
+            page,
+            scopes: scopes_of(scopes),
+            resolution: resolution_of(viewing, resolution)?,
+        };
+        Asked { cluster, metrics, window: (from.0, to.0) }.list(viewing, listed).await
+    }
+
+    /// Sums over all nodes of a cluster.
+    async fn cluster_metrics(
+        &self,
+        ctx: &Context<'_>,
+        cluster: String,
+        metrics: Option<Vec<String>>,
+        from: Time,
+        to: Time,
+    ) -> Result<ClusterMetrics> {
+        Asked { cluster, metrics, window: (from.0, to.0) }.sums(context::of(ctx)?).await
+    }
 }
 
 /// Seconds per point: as asked, or the coarsest configured.
@@ -334,6 +458,11 @@ fn resolution_of(viewing: &Viewing, asked: Option<i64>) -> Result<u32> {
             error("INVALID", format!("resolution {seconds} is not a number of seconds from 0 on"))
         }),
     }
+}
+
+/// Scopes of a request, as the services know them.
+pub(super) fn scopes_of(scopes: Option<Vec<MetricScope>>) -> Option<Vec<cc_model::scope::MetricScope>> {
+    scopes.map(|scopes| scopes.into_iter().map(|scope| scope.0).collect())
 }
 
 async fn list_nodes(
@@ -349,8 +478,12 @@ async fn list_nodes(
 }
 
 /// Of a job that is in the store: mean over its nodes, smallest and largest of all.
-async fn live_stats(viewing: &Viewing, job: &common::Job, metrics: Vec<String>) -> Result<Vec<NamedStats>> {
-    let scopes = Some(vec![MetricScope(cc_model::scope::MetricScope::Node)]);
+pub(super) async fn live_stats(
+    viewing: &Viewing,
+    job: &common::Job,
+    metrics: Vec<String>,
+) -> Result<Vec<NamedStats>> {
+    let scopes = Some(vec![cc_model::scope::MetricScope::Node]);
     let wanted = Wanted { metrics: Some(metrics), scopes, resolution: 0, with_data: false };
     let loaded = viewing.series(job, wanted).await.map_err(|status| refused(&status))?;
     let stats = loaded.metrics.into_iter().map(|metric| {
@@ -377,10 +510,15 @@ async fn archived_stats(
     let answer = viewing.state.archive().read_statistics(request).await;
     let found =
         answer.map_err(|status| refused(&status))?.into_inner().jobs.into_iter().next().unwrap_or_default();
+    Ok(of_archive(&found.statistics, metrics))
+}
+
+/// The metrics asked for, of what an entry has.
+pub(super) fn of_archive(found: &[common::MetricStatistics], metrics: Vec<String>) -> Vec<NamedStats> {
     let stats = metrics.into_iter().map(|name| {
-        let statistics = found.statistics.iter().find(|one| one.metric == name);
+        let statistics = found.iter().find(|one| one.metric == name);
         let data = statistics.map(|one| MetricStatistics { avg: one.avg, min: one.min, max: one.max });
         NamedStats { name, data: data.unwrap_or_default() }
     });
-    Ok(stats.collect())
+    stats.collect()
 }

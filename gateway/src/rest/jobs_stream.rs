@@ -130,6 +130,7 @@ impl JobPages {
             page_size,
             with_metadata: self.query.with_metadata,
             with_job_name: false,
+            unordered: false,
             with_tags: true,
             with_count: false,
         };

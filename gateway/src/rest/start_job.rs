@@ -32,7 +32,7 @@ pub async fn start(
         caller::request(StartJobRequest { job: Some(cc_proto::convert::job_to_proto(&job)) }, &caller);
     let mut job_db = state.job_db();
     state.detached("start job", async move { job_db.start_job(request).await }).await.map_err(refusal)?;
-    Ok(json::answer(StatusCode::CREATED, &Message { msg: "success" }))
+    Ok(json::answer(StatusCode::CREATED, &Message { msg: "success".into() }))
 }
 
 /// The historic codes: a job that exists is 422, not 409.

@@ -14,21 +14,40 @@ pub(super) struct Members {
     map: Map<String, Value>,
     path: String,
     wrong: Vec<String>,
+    /// What errors begin with.
+    prefix: &'static str,
 }
 
 impl Members {
     /// The body as an object.
     pub(super) fn of_body(body: &[u8]) -> Result<Self, Problem> {
-        let value = match serde_json::Deserializer::from_slice(body).into_iter::<Value>().next() {
-            Some(Ok(value)) => value,
-            Some(Err(error)) if error.is_eof() => return Err(failed("unexpected EOF")),
-            Some(Err(error)) => return Err(failed(error)),
-            None => return Err(failed("EOF")),
-        };
-        match value {
-            Value::Object(map) => Ok(Self { map, path: String::new(), wrong: Vec::new() }),
-            other => Err(failed(format_args!("json: expected an object, got {}", kind(&other)))),
+        Self::of(PARSING, body)
+    }
+
+    /// The same with another beginning of the errors.
+    pub(super) fn of(prefix: &'static str, body: &[u8]) -> Result<Self, Problem> {
+        match value(prefix, body)? {
+            Value::Object(map) => Ok(Self { map, path: String::new(), wrong: Vec::new(), prefix }),
+            other => Err(unfit(prefix, "an object", &other)),
         }
+    }
+
+    /// A body that is an array of objects; `null` is an empty one.
+    pub(super) fn list<T>(
+        prefix: &'static str,
+        body: &[u8],
+        read: impl Fn(&mut Self) -> T,
+    ) -> Result<Vec<T>, Problem> {
+        let list = match value(prefix, body)? {
+            Value::Null => return Ok(Vec::new()),
+            list @ Value::Array(_) => list,
+            other => return Err(unfit(prefix, "an array", &other)),
+        };
+        let map = Map::from_iter([(String::new(), list)]);
+        let mut members = Self { map, path: String::new(), wrong: Vec::new(), prefix };
+        let found = members.objects("", read);
+        members.end()?;
+        Ok(found)
     }
 
     /// Takes the value of a key: of several spellings the last one, as the reference does.
@@ -55,6 +74,24 @@ impl Members {
 
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         self.typed(key, "a string", |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A string; nothing for `null` where that has a meaning of its own. An absent one is empty.
+    pub(super) fn text_unless_null(&mut self, key: &str) -> Option<String> {
+        let null = self.map.iter().any(|(own, value)| own.eq_ignore_ascii_case(key) && value.is_null());
+        let text = self.text(key);
+        if null { text } else { Some(text.unwrap_or_default()) }
+    }
+
+    /// Reads a member that is an object; an absent one as an empty object.
+    pub(super) fn object<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let map = self.typed(key, "an object", |value| value.as_object().cloned()).unwrap_or_default();
+        let path = format!("{}{key}.", self.path);
+        let mut inner = Self { map, path, wrong: Vec::new(), prefix: self.prefix };
+        let found = read(&mut inner);
+        inner.note_unknown();
+        self.wrong.append(&mut inner.wrong);
+        found
     }
 
     pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
@@ -86,7 +123,7 @@ impl Members {
                     continue;
                 }
             };
-            let mut inner = Self { map, path, wrong: Vec::new() };
+            let mut inner = Self { map, path, wrong: Vec::new(), prefix: self.prefix };
             found.push(read(&mut inner));
             inner.note_unknown();
             self.wrong.append(&mut inner.wrong);
@@ -103,8 +140,42 @@ impl Members {
     /// Nothing may be left over, nothing may have been wrong.
     pub(super) fn end(mut self) -> Result<(), Problem> {
         self.note_unknown();
-        if self.wrong.is_empty() { Ok(()) } else { Err(failed(self.wrong.join("; "))) }
+        if self.wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::bad(format!("{}{}", self.prefix, self.wrong.join("; "))))
+        }
     }
+}
+
+/// The first JSON value of a body; what follows is not looked at.
+fn value(prefix: &'static str, body: &[u8]) -> Result<Value, Problem> {
+    let wrong = |error: &dyn fmt::Display| Err(Problem::bad(format!("{prefix}{error}")));
+    match serde_json::Deserializer::from_slice(body).into_iter::<Value>().next() {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) if error.is_eof() => wrong(&"unexpected EOF"),
+        Some(Err(error)) => wrong(&error),
+        None => wrong(&"EOF"),
+    }
+}
+
+/// A body that is `null` or an array of strings.
+pub(super) fn texts(prefix: &'static str, body: &[u8]) -> Result<Option<Vec<String>>, Problem> {
+    let list = match value(prefix, body)? {
+        Value::Null => return Ok(None),
+        Value::Array(list) => list,
+        other => return Err(unfit(prefix, "an array of strings", &other)),
+    };
+    let text = |value: Value| match value {
+        Value::String(text) => Ok(text),
+        Value::Null => Ok(String::new()),
+        other => Err(unfit(prefix, "a string", &other)),
+    };
+    list.into_iter().map(text).collect::<Result<_, _>>().map(Some)
+}
+
+fn unfit(prefix: &str, expected: &str, found: &Value) -> Problem {
+    Problem::bad(format!("{prefix}json: expected {expected}, got {}", kind(found)))
 }
 
 /// 400 with the prefix of all decoding errors.
@@ -164,6 +235,25 @@ mod tests {
         ] {
             assert_eq!(error(body), format!("{begin}{text}"), "{body}");
         }
+    }
+
+    #[test]
+    fn lists_nested_objects_and_nulls_with_a_meaning() {
+        let tags = |body: &str| {
+            let read = |tag: &mut Members| (tag.text("type"), tag.text("name"));
+            Members::list("decoding: ", body.as_bytes(), read).map_err(|problem| problem.error.into_owned())
+        };
+        assert_eq!(tags(r#"[{"type": "a", "NAME": "b"}]"#).unwrap().len(), 1);
+        assert!(tags("null").unwrap().is_empty());
+        assert_eq!(tags(r#"{"type": "a"}"#).unwrap_err(), "decoding: json: expected an array, got an object");
+        assert_eq!(tags(r#"[{"id": 1}]"#).unwrap_err(), r#"decoding: json: unknown field "[0].id""#);
+        let mut members = Members::of_body(br#"{"payload": {"key": "k", "value": null}}"#).unwrap();
+        let read = |inner: &mut Members| (inner.text("key"), inner.text_unless_null("value"));
+        assert_eq!(members.object("payload", read), (Some("k".to_owned()), None));
+        members.end().unwrap();
+        assert_eq!(texts("", br#"["a", null] trailing"#).unwrap().unwrap(), ["a", ""]);
+        assert_eq!(texts("", b"null").unwrap(), None);
+        assert!(texts("", b"[5]").is_err());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! answers are made up.
 
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod fakes;

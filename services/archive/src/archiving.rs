@@ -114,7 +114,7 @@ impl Collected {
                 tracing::debug!(job.id = %job, metric = missing.metric, reason = missing.reason, "a metric of {job} is missing");
                 self.missing.push(missing);
             }
-            None => {}
+            Some(Part::Statistics(_)) | None => {}
         }
     }
 

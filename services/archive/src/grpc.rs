@@ -2,11 +2,13 @@
 
 use std::pin::Pin;
 
-use cc_model::JobKey;
+use cc_model::{JobKey, Tag};
 use cc_proto::archive::v1 as proto;
 use cc_proto::archive::v1::archive_server::Archive;
 use cc_proto::common::v1::SeriesChunk;
-use cc_proto::convert::{job_from_proto, job_to_proto, key_from_proto, key_to_proto, scope_from_proto};
+use cc_proto::convert::{
+    job_from_proto, job_to_proto, key_from_proto, key_to_proto, scope_from_proto, tag_from_proto,
+};
 use cc_proto::metric_store::v1::metric_store_client::MetricStoreClient;
 use cc_runtime::clock::Clock;
 use cc_runtime::tasks::Tasks;
@@ -115,6 +117,22 @@ impl Archive for Grpc {
             Ok(prepared)
         });
         Ok(Response::new(proto::ImportJobResponse { job: Some(job_to_proto(&prepared.await?.job)) }))
+    }
+
+    async fn update_meta(
+        &self,
+        request: Request<proto::UpdateMetaRequest>,
+    ) -> Result<Response<proto::UpdateMetaResponse>, Status> {
+        let request = request.into_inner();
+        let key = key(request.key)?;
+        let metadata = request.metadata.into_iter().map(|pair| (pair.key, pair.value));
+        let metadata = request.has_metadata.then(|| metadata.collect());
+        // Ids belong to a database, entries do not.
+        let tags = request.tags.into_iter().map(|tag| Tag { id: 0, ..tag_from_proto(tag) }).collect();
+        let change = self
+            .read(move |layout| layout.change_meta(&key, |job| (job.meta_data, job.tags) = (metadata, tags)));
+        change.await?;
+        Ok(Response::new(proto::UpdateMetaResponse {}))
     }
 
     async fn read_meta(

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cc_model::job::Job;
 use cc_model::names::ClusterName;
@@ -26,10 +27,15 @@ const PLAIN_BYTES_MAX: usize = 2000;
 /// Decompressed data of one job: a guard against a file that unpacks without end.
 const DATA_BYTES_MAX: u64 = 4 << 30;
 
+/// Locks for the changes of entries; two jobs that share one wait for each other, nothing worse.
+const LOCKS: usize = 64;
+
 /// The root of an archive of version 3.
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: PathBuf,
+    /// Who changes a `meta.json` holds the lock of its job: a change that was read before must not undo a newer entry.
+    locks: Arc<[Mutex<()>; LOCKS]>,
 }
 
 impl Layout {
@@ -38,7 +44,7 @@ impl Layout {
     /// # Errors
     /// [`Error::ReadVersion`], [`Error::NoVersion`], [`Error::Version`], [`Error::Write`].
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let layout = Self { root: root.to_owned() };
+        let layout = Self { root: root.to_owned(), locks: Arc::new([const { Mutex::new(()) }; LOCKS]) };
         let path = root.join("version.txt");
         match fs::read_to_string(&path) {
             Ok(text) => {
@@ -95,6 +101,7 @@ impl Layout {
         let folder = self.entry(&job.key())?;
         let mut meta = json::to_vec(job).map_err(|source| Error::Encode { job: job.key(), source })?;
         meta.push(b'\n');
+        let _one_at_a_time = self.lock(&job.key());
         files::create_directory(&folder).map_err(Error::Write)?;
         // What a killed process left unfinished here.
         files::sweep(&folder).map_err(Error::Write)?;
@@ -127,6 +134,27 @@ impl Layout {
             Err(source) => return Err(Error::ReadEntry { path, source }),
         };
         Job::from_meta_json(&bytes).map_err(|source| Error::BrokenMeta { path, source })
+    }
+
+    /// Changes `meta.json` of a job and leaves everything else of its entry.
+    ///
+    /// # Errors
+    /// As [`Layout::meta`] and [`Layout::store`]; what was there before is then still whole.
+    pub(crate) fn change_meta(&self, key: &JobKey, change: impl FnOnce(&mut Job)) -> Result<(), Error> {
+        let path = self.entry(key)?.join("meta.json");
+        let _one_at_a_time = self.lock(key);
+        let mut job = self.meta(key)?;
+        change(&mut job);
+        let mut meta = json::to_vec(&job).map_err(|source| Error::Encode { job: job.key(), source })?;
+        meta.push(b'\n');
+        files::write_atomic(path, meta).map_err(Error::Write)
+    }
+
+    fn lock(&self, key: &JobKey) -> MutexGuard<'_, ()> {
+        let [first, others @ ..] = &*self.locks;
+        let spread = usize::try_from(key.job_id.unsigned_abs()).unwrap_or_default() % LOCKS;
+        let lock = spread.checked_sub(1).and_then(|index| others.get(index)).unwrap_or(first);
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The series of a job.
@@ -223,6 +251,26 @@ mod tests {
             assert_eq!(names, [name, "meta.json"]);
         }
         assert_eq!(layout.meta(&job().key()).unwrap().job_id, 1_034_871);
+    }
+
+    #[test]
+    fn a_change_of_the_meta_data_leaves_the_rest() {
+        let (_dir, layout) = archive();
+        let missing = layout.change_meta(&job().key(), |_| {});
+        assert!(matches!(missing, Err(Error::NoEntry(_))));
+        let statistics = [("cpu_load".to_owned(), cc_model::job::JobStatistics::default())].into();
+        layout.store(&Job { statistics: Some(statistics), ..job() }, &data(10)).unwrap();
+        let tag = cc_model::Tag { kind: "app".to_owned(), name: "vasp".to_owned(), ..Default::default() };
+        layout
+            .change_meta(&job().key(), |job| {
+                job.meta_data = Some([("note".to_owned(), "<b>".to_owned())].into());
+                job.tags = vec![tag.clone()];
+            })
+            .unwrap();
+        let read = layout.meta(&job().key()).unwrap();
+        assert_eq!((read.tags, read.meta_data.unwrap()["note"].as_str()), (vec![tag], "<b>"));
+        assert!(read.statistics.unwrap().contains_key("cpu_load"));
+        assert_eq!(layout.data(&job().key()).unwrap(), data(10));
     }
 
     #[test]

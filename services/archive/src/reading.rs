@@ -2,7 +2,7 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use cc_model::resample::Algorithm;
-use cc_model::series::{JobData, JobMetric, Series};
+use cc_model::series::{JobData, JobMetric, Series, StatsSeries};
 use cc_model::{JobKey, MetricScope};
 use cc_proto::common::v1::{self as common, SeriesChunk, series_chunk::Part};
 use cc_proto::convert::scope_to_proto;
@@ -57,6 +57,10 @@ fn chunks(mut data: JobData, start: i64, wanted: &Wanted) -> Vec<SeriesChunk> {
                 }
                 number += 1;
             }
+            if wanted.with_data {
+                let statistics = metric.statistics_series.as_ref();
+                parts.extend(statistics.map(|of| Part::Statistics(over_series(name, scope, of))));
+            }
         }
     }
     let absent = wanted.metrics.iter().filter(|name| !data.metrics.contains_key(*name));
@@ -94,8 +98,8 @@ fn header(
         metric: name.to_owned(),
         scope: scope_to_proto(scope).into(),
         hostname: series.hostname.clone(),
-        // The id of the first part stands at node scope in files of the reference; it names nothing.
-        id: series.id.clone().filter(|_| scope != MetricScope::Node),
+        // In files of the reference the id of the first part stands at node scope, too; clients know it there.
+        id: series.id.clone(),
         // Each value is the sample nearest to its time, counted from the start of the job, as in the store.
         first_time: start,
         timestep_s: seconds(metric.timestep),
@@ -108,6 +112,19 @@ fn header(
             max: statistics.max,
         }),
         native_timestep_s: seconds(native),
+    }
+}
+
+fn over_series(name: &str, scope: MetricScope, of: &StatsSeries) -> common::StatisticsSeries {
+    let percentiles = of.percentiles.iter().map(|(percent, values)| (*percent, bytes_of(values)));
+    common::StatisticsSeries {
+        metric: name.to_owned(),
+        scope: scope_to_proto(scope).into(),
+        mean_f64le: bytes_of(&of.mean),
+        median_f64le: bytes_of(&of.median),
+        min_f64le: bytes_of(&of.min),
+        max_f64le: bytes_of(&of.max),
+        percentiles_f64le: percentiles.collect(),
     }
 }
 
@@ -143,7 +160,9 @@ mod tests {
         let metric = |series: Vec<Series>| JobMetric { series, timestep: 60, ..JobMetric::default() };
         let mut data = JobData::default();
         let long: Vec<f64> = (0..40_000).map(f64::from).collect();
-        data.insert("mem_bw", MetricScope::Node, metric(vec![series(Some("0"), long)]));
+        let over = StatsSeries { median: vec![1.0, f64::NAN], ..StatsSeries::default() };
+        let node = metric(vec![series(Some("0"), long)]);
+        data.insert("mem_bw", MetricScope::Node, JobMetric { statistics_series: Some(over), ..node });
         data.insert(
             "mem_bw",
             MetricScope::Socket,
@@ -153,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn long_series_come_in_pieces_and_node_series_have_no_id() {
+    fn long_series_come_in_pieces_and_statistics_behind_them() {
         let wanted = Wanted {
             with_data: true,
             metrics: vec!["mem_bw".to_owned(), "ipc".to_owned()],
@@ -162,9 +181,11 @@ mod tests {
         let chunks = chunks(data(), 1_000_030, &wanted);
         let parts: Vec<Part> = chunks.into_iter().filter_map(|chunk| chunk.part).collect();
         let Part::Header(header) = &parts[0] else { panic!("no header") };
-        assert_eq!((header.points, header.id.as_deref(), header.first_time), (40_000, None, 1_000_030));
+        assert_eq!((header.points, header.id.as_deref(), header.first_time), (40_000, Some("0"), 1_000_030));
         let Part::Data(second) = &parts[2] else { panic!("no second piece") };
         assert_eq!((second.first_point, second.values_f64le.len()), (32_768, (40_000 - 32_768) * 8));
+        let Part::Statistics(over) = &parts[3] else { panic!("no statistics") };
+        assert_eq!((over.metric.as_str(), over.mean_f64le.len(), over.median_f64le.len()), ("mem_bw", 0, 16));
         let Some(Part::Missing(missing)) = parts.last() else { panic!("nothing missing") };
         assert_eq!((missing.metric.as_str(), missing.reason.as_str()), ("ipc", "NO_SAMPLES"));
     }

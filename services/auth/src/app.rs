@@ -17,6 +17,7 @@ use crate::users::Users;
 
 mod authenticate;
 mod login;
+mod preferences;
 
 /// Most logins that are looked at at the same time; each takes some 50 ms of CPU.
 const LOGINS_MAX: usize = 32;

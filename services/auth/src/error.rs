@@ -51,6 +51,15 @@ pub enum Error {
         /// Names allowed.
         limit: usize,
     },
+    /// A setting that cannot be one.
+    #[error("setting: {problem}")]
+    InvalidSetting {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The caller is not in the user table, where settings belong to.
+    #[error("settings are kept for users of the user table only")]
+    NoAccount,
     /// The database did not do what it was asked.
     #[error(transparent)]
     Database(#[from] cc_database::Error),
@@ -86,6 +95,8 @@ impl From<Error> for Failure {
             Error::TooManyNames { limit, .. } => {
                 Self::new(Kind::TooLarge, "TOO_MANY_NAMES", text).with("limit", limit)
             }
+            Error::InvalidSetting { .. } => Self::new(Kind::Invalid, "INVALID_SETTING", text),
+            Error::NoAccount => Self::new(Kind::Conflict, "NO_ACCOUNT", text).precondition(),
             Error::Database(error) => error.into(),
             Error::Cpu(failure) => failure,
             Error::Settings(error) => Self::unexpected("settings", &error),

@@ -98,6 +98,26 @@ impl Auth for Grpc {
         };
         Ok(Response::new(wire::LookupUsersResponse { users: users.into_iter().map(Into::into).collect() }))
     }
+
+    async fn get_settings(
+        &self,
+        request: Request<wire::GetSettingsRequest>,
+    ) -> Result<Response<wire::GetSettingsResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let settings = self.app.preferences(&caller.name).await?.into_iter();
+        let settings = settings.map(|(name, value)| wire::Setting { name, value }).collect();
+        Ok(Response::new(wire::GetSettingsResponse { settings }))
+    }
+
+    async fn put_setting(
+        &self,
+        request: Request<wire::PutSettingRequest>,
+    ) -> Result<Response<wire::PutSettingResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let setting = request.into_inner().setting.unwrap_or_default();
+        self.app.set_preference(&caller.name, &setting.name, &setting.value).await?;
+        Ok(Response::new(wire::PutSettingResponse {}))
+    }
 }
 
 #[cfg(test)]

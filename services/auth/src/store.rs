@@ -8,10 +8,12 @@ use cc_runtime::clock::Clock;
 
 pub use self::audit::{Action, Event, Outcome};
 pub(crate) use self::sessions::{Found, NewSession};
+pub(crate) use self::settings::Put;
 pub(crate) use self::users::{Account, NewUser};
 
 mod audit;
 mod sessions;
+mod settings;
 mod users;
 
 /// Our own tables. `credential` ties a session to the password hash it was opened with (SHA-256), so that a new

@@ -3,6 +3,8 @@
 pub(crate) mod archiver;
 pub(crate) mod clusters;
 pub(crate) mod concurrent;
+pub(crate) mod copies;
+pub(crate) mod edits;
 pub(crate) mod footprints;
 pub(crate) mod ingest;
 pub(crate) mod janitor;

@@ -48,6 +48,28 @@ pub enum Error {
         /// Name.
         name: String,
     },
+    /// The caller may not use this tag.
+    #[error("not authorized to change tag: {id}")]
+    TagForbidden {
+        /// Database id.
+        id: i64,
+    },
+    /// No tag has these words.
+    #[error("tag does not exist (name, type, scope): {name}, {kind}, {scope}")]
+    TagNotFound {
+        /// Type.
+        kind: String,
+        /// Name.
+        name: String,
+        /// Scope.
+        scope: String,
+    },
+    /// No tag has this id.
+    #[error("tag does not exist (ID): {id}")]
+    TagIdNotFound {
+        /// Database id.
+        id: i64,
+    },
     /// No such job.
     #[error("job not found")]
     JobNotFound,
@@ -197,8 +219,9 @@ impl Error {
             Self::Assign(AssignError::UnknownCluster(_)) => (Kind::Invalid, "UNKNOWN_CLUSTER"),
             Self::Assign(_) | Self::Start(_) | Self::InvalidJob { .. } => (Kind::Invalid, "INVALID_JOB"),
             Self::JobExists { .. } => (Kind::Conflict, "JOB_EXISTS"),
-            Self::TagScope { .. } => (Kind::Forbidden, "TAG_SCOPE"),
+            Self::TagScope { .. } | Self::TagForbidden { .. } => (Kind::Forbidden, "TAG_SCOPE"),
             Self::TagTaken { .. } => (Kind::Conflict, "TAG_TAKEN"),
+            Self::TagNotFound { .. } | Self::TagIdNotFound { .. } => (Kind::NotFound, "TAG_NOT_FOUND"),
             Self::JobNotFound | Self::JobNotVisible => (Kind::NotFound, "JOB_NOT_FOUND"),
             Self::AlreadyStopped { .. } => (Kind::Conflict, "JOB_ALREADY_STOPPED"),
             Self::StopBeforeStart { .. } => (Kind::Invalid, "STOP_BEFORE_START"),
@@ -240,6 +263,7 @@ impl From<Error> for Failure {
             Error::SequenceGap { expected, .. } => failure.with("expected", expected),
             Error::JobExists { id, .. } => failure.with("id", id),
             Error::JobNotVisible => failure.with("forbidden", "true").with("needs", "support"),
+            Error::TagForbidden { id } => failure.with("tag", id),
             Error::InvalidFilter { field, .. } | Error::InvalidJob { field, .. } => {
                 failure.with("field", field)
             }

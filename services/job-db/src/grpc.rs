@@ -1,5 +1,6 @@
 //! The service as the others call it: decode, call a use case, encode. No rule stands here.
 
+mod edits;
 mod ingest;
 mod reads;
 mod writes;
@@ -17,8 +18,9 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::app::clusters::ClusterState;
+use crate::app::copies::Copies;
 use crate::app::nodes::ReportTimes;
-use crate::app::peers::RemoteStore;
+use crate::app::peers::{RemoteArchive, RemoteStore};
 use crate::app::watch::Hub;
 use crate::app::writer::Writer;
 use crate::error::Error;
@@ -35,6 +37,7 @@ pub(crate) struct Service<S: Store> {
     pub(crate) report_times: ReportTimes,
     pub(crate) tasks: Tasks,
     pub(crate) limits: IngestLimits,
+    pub(crate) copies: Copies<S, RemoteArchive>,
 }
 
 impl<S: Store> std::fmt::Debug for Service<S> {
@@ -103,6 +106,38 @@ impl<S: NodeStore> JobDb for Service<S> {
 
     async fn list_tags(&self, request: Request<proto::ListTagsRequest>) -> Answer<proto::ListTagsResponse> {
         self.list_tags_impl(request).await
+    }
+
+    async fn change_tags(
+        &self,
+        request: Request<proto::ChangeTagsRequest>,
+    ) -> Answer<proto::ChangeTagsResponse> {
+        self.change_tags_impl(request).await
+    }
+
+    async fn create_tag(
+        &self,
+        request: Request<proto::CreateTagRequest>,
+    ) -> Answer<proto::CreateTagResponse> {
+        self.create_tag_impl(request).await
+    }
+
+    async fn delete_tags(
+        &self,
+        request: Request<proto::DeleteTagsRequest>,
+    ) -> Answer<proto::DeleteTagsResponse> {
+        self.delete_tags_impl(request).await
+    }
+
+    async fn edit_meta(&self, request: Request<proto::EditMetaRequest>) -> Answer<proto::EditMetaResponse> {
+        self.edit_meta_impl(request).await
+    }
+
+    async fn delete_jobs(
+        &self,
+        request: Request<proto::DeleteJobsRequest>,
+    ) -> Answer<proto::DeleteJobsResponse> {
+        self.delete_jobs_impl(request).await
     }
 
     async fn list_partitions(

@@ -14,6 +14,7 @@ use tonic::service::Routes;
 
 use crate::app::archiver::Archiver;
 use crate::app::clusters::ClusterState;
+use crate::app::copies::Copies;
 use crate::app::footprints::Footprints;
 use crate::app::janitor::{DrainBuffer, Janitor};
 use crate::app::nodes::ReportTimes;
@@ -67,6 +68,15 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
     if moved > 0 || known > 0 {
         tracing::info!("took {moved} buffered jobs over, {known} of the buffer were known already");
     }
+    let copies = Copies {
+        store: store.clone(),
+        writer: writer.clone(),
+        archive: RemoteArchive::new(deps.archive.clone()),
+        clock: deps.clock.clone(),
+        wake: Arc::default(),
+    };
+    let tasks = deps.tasks.at(Stage::Producers);
+    tasks.spawn("job-db.copies", OnError::Log, OnShutdown::Abort, copies.clone().run());
     start_background(&deps, &store, &writer, &clusters, &hub);
     let service = Service {
         store,
@@ -78,6 +88,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
         report_times: ReportTimes::default(),
         tasks: deps.tasks.at(Stage::Requests),
         limits: deps.config.grpc.ingest.clone(),
+        copies,
     };
     Ok(Routes::new(JobDbServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX)))
 }

@@ -77,6 +77,31 @@ pub(crate) struct Queued {
     pub(crate) not_before: i64,
 }
 
+/// Metadata and tags of one archived job that its entry does not have yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ToCopy {
+    pub(crate) id: DbId,
+    /// Grows with each change: what was copied before a later one does not count.
+    pub(crate) generation: i64,
+    /// Failed attempts so far.
+    pub(crate) attempts: i64,
+}
+
+/// Which jobs stay when old ones are deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those with a tag.
+    Tagged,
+    /// Those with a tag that no tagger set.
+    TaggedByPeople,
+}
+
+/// Types of the tags that taggers set (taggers.md).
+pub(crate) const TAGGER_TYPES: [&str; 2] = ["app", "jobClass"];
+
 /// Hosts of a job whose samples are still needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Needed {
@@ -157,6 +182,25 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
 
     /// When the next entry that is not due yet becomes due.
     fn queue_next(&self, now: i64) -> impl Future<Output = Result<Option<i64>>> + Send;
+
+    /// Entries of the archive that lack changes and may be tried at `now`, oldest first, at most `limit`.
+    fn copies_due(&self, now: i64, limit: u32) -> impl Future<Output = Result<Vec<ToCopy>>> + Send;
+
+    /// The change that the archive entry of a job lacks.
+    fn copy_of(&self, id: DbId) -> impl Future<Output = Result<Option<ToCopy>>> + Send;
+
+    /// When the next entry that is not due yet becomes due.
+    fn copies_next(&self, now: i64) -> impl Future<Output = Result<Option<i64>>> + Send;
+
+    /// Ids above `after` of jobs that started before a time, ascending, at most `limit`.
+    fn started_before(
+        &self,
+        time: i64,
+        keep: Keep,
+        with_running: bool,
+        after: DbId,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<DbId>>> + Send;
 
     /// Running jobs and those in the archive queue.
     fn needed(&self) -> impl Future<Output = Result<Vec<Needed>>> + Send;
@@ -275,6 +319,36 @@ pub(crate) trait Unit: Send {
 
     /// Attaches a tag; nothing happens when it is attached already.
     fn attach(&mut self, job: DbId, tag: i64) -> impl Future<Output = Result<()>> + Send;
+
+    /// The tag of an id.
+    fn tag_by_id(&mut self, id: i64) -> impl Future<Output = Result<Option<Tag>>> + Send;
+
+    /// Detaches a tag; nothing happens when it is not attached.
+    fn detach(&mut self, job: DbId, tag: i64) -> impl Future<Output = Result<()>> + Send;
+
+    /// Deletes a tag with its links and notes every ended job that had it for [`Store::copies_due`].
+    fn delete_tag(&mut self, tag: i64, now: i64) -> impl Future<Output = Result<()>> + Send;
+
+    // changes of single jobs by people and programs
+
+    /// Replaces the metadata.
+    fn put_metadata(
+        &mut self,
+        id: DbId,
+        metadata: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Notes that the archive entry of a job lacks a change, due at once.
+    fn note_copy(&mut self, id: DbId, now: i64) -> impl Future<Output = Result<()>> + Send;
+
+    /// Forgets that note, unless there was a later change.
+    fn copied(&mut self, copy: ToCopy) -> impl Future<Output = Result<()>> + Send;
+
+    /// Counts a failed attempt and sets when the next one is due.
+    fn defer_copy(&mut self, id: DbId, not_before: i64) -> impl Future<Output = Result<()>> + Send;
+
+    /// Deletes the row of a job, its tag links and what our own tables hold about it; false: there was none.
+    fn delete_job(&mut self, id: DbId) -> impl Future<Output = Result<bool>> + Send;
 
     /// All tags of a job, whatever their scope (for the archive).
     fn tags_of(&mut self, job: DbId) -> impl Future<Output = Result<Vec<Tag>>> + Send;

@@ -126,6 +126,9 @@ impl Service {
                 Part::Missing(missing) => {
                     lines.push(format!("{} {}: {}", missing.metric, missing.hostname, missing.reason));
                 }
+                Part::Statistics(over) => {
+                    lines.push(format!("{} over series, which are the archive's", over.metric))
+                }
             }
         }
         lines.extend(values.iter().map(|values| format!("{values:?}")));

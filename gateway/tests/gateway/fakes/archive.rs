@@ -4,7 +4,8 @@ use cc_proto::archive::v1::archive_server::Archive;
 use cc_proto::archive::v1::{
     ArchiveJobRequest, ArchiveJobResponse, ClusterFile, ImportJobRequest, ImportJobResponse, JobStatistics,
     ListClustersRequest, ListClustersResponse, ReadMetaRequest, ReadMetaResponse, ReadSeriesRequest,
-    ReadStatisticsRequest, ReadStatisticsResponse, WatchClustersRequest,
+    ReadStatisticsRequest, ReadStatisticsResponse, UpdateMetaRequest, UpdateMetaResponse,
+    WatchClustersRequest,
 };
 use cc_proto::common::v1::{MetricStatistics, SeriesChunk};
 use futures::StreamExt as _;
@@ -62,6 +63,13 @@ impl Archive for FakeArchive {
         &self,
         _request: Request<ImportJobRequest>,
     ) -> Result<Response<ImportJobResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
+    async fn update_meta(
+        &self,
+        _request: Request<UpdateMetaRequest>,
+    ) -> Result<Response<UpdateMetaResponse>, Status> {
         Err(Status::unimplemented("not played"))
     }
 

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use cc_proto::auth::v1::auth_server::Auth;
 use cc_proto::auth::v1::authenticate_request::Credential;
 use cc_proto::auth::v1::{
-    AuthenticateRequest, AuthenticateResponse, GetUserRequest, GetUserResponse, LoginRequest, LoginResponse,
-    LogoutRequest, LogoutResponse, LookupUsersRequest, LookupUsersResponse, User,
+    AuthenticateRequest, AuthenticateResponse, GetSettingsRequest, GetSettingsResponse, GetUserRequest,
+    GetUserResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, LookupUsersRequest,
+    LookupUsersResponse, PutSettingRequest, PutSettingResponse, Setting, User,
 };
 use cc_runtime::clock::Clock;
 use cc_runtime::error::{Failure, Kind};
@@ -108,6 +109,25 @@ impl Auth for FakeAuth {
         _request: Request<LookupUsersRequest>,
     ) -> Result<Response<LookupUsersResponse>, Status> {
         Ok(Response::new(LookupUsersResponse::default()))
+    }
+
+    async fn get_settings(
+        &self,
+        _request: Request<GetSettingsRequest>,
+    ) -> Result<Response<GetSettingsResponse>, Status> {
+        let setting = Setting { name: "jobList_jobsPerPage".to_owned(), value: "25".to_owned() };
+        Ok(Response::new(GetSettingsResponse { settings: vec![setting] }))
+    }
+
+    async fn put_setting(
+        &self,
+        request: Request<PutSettingRequest>,
+    ) -> Result<Response<PutSettingResponse>, Status> {
+        let setting = request.into_inner().setting.unwrap();
+        if setting.value == "nonsense" {
+            return Err(Failure::new(Kind::Invalid, "INVALID_SETTING", "the value is no JSON text").into());
+        }
+        Ok(Response::new(PutSettingResponse {}))
     }
 }
 

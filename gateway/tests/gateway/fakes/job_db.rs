@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cc_proto::common::v1::{Job, JobKey};
+use cc_proto::common::v1::{Job, JobKey, Tag};
 use cc_proto::job_db::v1::job_db_server::JobDb;
 use cc_proto::job_db::v1::*;
 use cc_proto::scheduler::v1::{Ack, EventResult, HelloRequest, HelloResponse, Outcome};
@@ -22,6 +22,10 @@ pub(crate) enum Heard {
     Nodes(ReportNodesRequest, Caller),
     Ingest(IngestRequest, Caller),
     Watch(WatchRequest, Caller),
+    Tags(ChangeTagsRequest, Caller),
+    DeleteTags(DeleteTagsRequest),
+    Edit(EditMetaRequest, Caller),
+    Delete(DeleteJobsRequest, Caller),
 }
 
 #[derive(Debug, Default)]
@@ -232,6 +236,92 @@ impl JobDb for FakeJobDb {
         _request: Request<ListTagsRequest>,
     ) -> Result<Response<ListTagsResponse>, Status> {
         Ok(Response::new(ListTagsResponse::default()))
+    }
+
+    async fn change_tags(
+        &self,
+        request: Request<ChangeTagsRequest>,
+    ) -> Result<Response<ChangeTagsResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let request = request.into_inner();
+        let mut state = self.state.get();
+        state.heard.push(Heard::Tags(request.clone(), caller));
+        let Some(mut job) = state.jobs.iter().find(|job| job.id == request.id).cloned() else {
+            return Err(failure(Kind::NotFound, "JOB_NOT_FOUND", "no such job"));
+        };
+        if request.attach.iter().any(|tag| tag.name == "forbidden") {
+            return Err(failure(Kind::Forbidden, "TAG_SCOPE", "cannot write tag scope"));
+        }
+        if request.detach.iter().any(|tag| tag.name == "nosuch") {
+            return Err(failure(Kind::NotFound, "TAG_NOT_FOUND", "tag does not exist"));
+        }
+        let attached: Vec<Tag> = (100..)
+            .zip(request.attach)
+            .map(|(id, tag)| Tag {
+                id,
+                scope: if tag.scope.is_empty() { "global".to_owned() } else { tag.scope },
+                ..tag
+            })
+            .collect();
+        // what the caller may see
+        job.tags.extend(attached.iter().filter(|tag| tag.scope == "global").cloned());
+        Ok(Response::new(ChangeTagsResponse { job: Some(job), attached }))
+    }
+
+    async fn create_tag(
+        &self,
+        request: Request<CreateTagRequest>,
+    ) -> Result<Response<CreateTagResponse>, Status> {
+        let tag = request.into_inner().tag.unwrap();
+        if tag.scope.is_empty() {
+            return Err(failure(Kind::Forbidden, "TAG_SCOPE", "cannot write tag scope"));
+        }
+        Ok(Response::new(CreateTagResponse { tag: Some(Tag { id: 100, ..tag }) }))
+    }
+
+    async fn delete_tags(
+        &self,
+        request: Request<DeleteTagsRequest>,
+    ) -> Result<Response<DeleteTagsResponse>, Status> {
+        let request = request.into_inner();
+        let ids = (1..).zip(&request.tags).map(|(id, _)| id).collect();
+        self.state.get().heard.push(Heard::DeleteTags(request));
+        Ok(Response::new(DeleteTagsResponse { ids }))
+    }
+
+    async fn edit_meta(
+        &self,
+        request: Request<EditMetaRequest>,
+    ) -> Result<Response<EditMetaResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let request = request.into_inner();
+        let id = match request.job.clone().unwrap() {
+            edit_meta_request::Job::Id(id) => id,
+            edit_meta_request::Job::Selector(selector) => selector.job_id,
+        };
+        self.state.get().heard.push(Heard::Edit(request, caller));
+        if id == 99 {
+            return Err(failure(Kind::NotFound, "JOB_NOT_FOUND", "no such job"));
+        }
+        Ok(Response::new(EditMetaResponse { job: Some(job(id, "alice", 5)) }))
+    }
+
+    async fn delete_jobs(
+        &self,
+        request: Request<DeleteJobsRequest>,
+    ) -> Result<Response<DeleteJobsResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let request = request.into_inner();
+        self.state.get().heard.push(Heard::Delete(request.clone(), caller));
+        let id = match request.jobs.unwrap() {
+            delete_jobs_request::Jobs::Id(id) => id,
+            delete_jobs_request::Jobs::Selector(selector) if selector.job_id == 99 => {
+                return Err(failure(Kind::NotFound, "JOB_NOT_FOUND", "no such job"));
+            }
+            delete_jobs_request::Jobs::Selector(_) => 7,
+            delete_jobs_request::Jobs::Before(_) => 0,
+        };
+        Ok(Response::new(DeleteJobsResponse { deleted: 3, id }))
     }
 
     async fn list_partitions(

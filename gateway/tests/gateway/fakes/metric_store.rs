@@ -1,6 +1,7 @@
 //! Keeps what is written; a line with the word `bad` in it is refused.
 
-use cc_proto::common::v1::SeriesChunk;
+use cc_proto::common::v1::series_chunk::Part;
+use cc_proto::common::v1::{MetricScope, SeriesChunk, SeriesData, SeriesHeader, Statistics};
 use cc_proto::metric_store::v1::metric_store_server::MetricStore;
 use cc_proto::metric_store::v1::{
     CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest,
@@ -19,8 +20,10 @@ pub(crate) struct StoreState {
     pub(crate) clusters: Vec<String>,
     /// Uploads that were seen to their end.
     pub(crate) ended: usize,
-    /// Nothing is taken.
+    /// Nothing is taken or told.
     pub(crate) full: bool,
+    /// Queries for series.
+    pub(crate) queries: Vec<QueryJobRequest>,
 }
 
 pub(crate) struct FakeStore {
@@ -80,9 +83,29 @@ impl MetricStore for FakeStore {
 
     async fn query_job(
         &self,
-        _request: Request<QueryJobRequest>,
+        request: Request<QueryJobRequest>,
     ) -> Result<Response<Self::QueryJobStream>, Status> {
-        Err(Status::unimplemented("not played"))
+        let request = request.into_inner();
+        self.state.get().queries.push(request.clone());
+        if self.state.get().full {
+            return Err(Failure::new(Kind::Unavailable, "LOADING", "the history of f0101 loads").into());
+        }
+        let header = SeriesHeader {
+            metric: "cpu_load".to_owned(),
+            scope: MetricScope::Node.into(),
+            hostname: "f0101".to_owned(),
+            timestep_s: 60,
+            points: 2,
+            statistics: Some(Statistics { avg: 1.5, min: 1.0, max: 2.0 }),
+            ..SeriesHeader::default()
+        };
+        let values = [1.0_f64, f64::NAN].iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let data = SeriesData { values_f64le: values.into(), ..SeriesData::default() };
+        let parts = [Part::Header(header), Part::Data(data)];
+        let chunks = parts.map(|part| Ok(SeriesChunk { part: Some(part) }));
+        let wanted = request.metrics.is_empty() || request.metrics.iter().any(|name| name == "cpu_load");
+        let chunks = if wanted { chunks.to_vec() } else { Vec::new() };
+        Ok(Response::new(Box::pin(futures::stream::iter(chunks))))
     }
 
     type RawQueryStream = Answers<RawQueryResponse>;

@@ -254,3 +254,18 @@ async fn every_person_of_the_recorded_site_can_log_in() {
     let manager = app.login("meike", "pw-meike:1!", "10.0.0.1").await.unwrap();
     assert_eq!(manager.user.projects, ["pa01", "pb02"]);
 }
+
+#[tokio::test]
+async fn settings_are_json_of_a_bounded_size() {
+    let (site, app) = bob().await;
+    app.set_preference("bob", "jobsPerPage", "25").await.unwrap();
+    let long = format!("\"{}\"", "x".repeat(64 * 1024));
+    for (name, value) in [("", "1"), (&"n".repeat(256), "1"), ("a", "nonsense"), ("a", ""), ("a", &long)] {
+        let refused = app.set_preference("bob", name, value).await;
+        assert!(matches!(refused, Err(Error::InvalidSetting { .. })), "{name} {value:.9}");
+    }
+    assert!(matches!(app.set_preference("ghost", "a", "1").await, Err(Error::NoAccount)));
+    site.execute("INSERT INTO configuration VALUES ('bob', 'old', 'nonsense')").await;
+    let kept = app.preferences("bob").await.unwrap();
+    assert_eq!(kept, [("jobsPerPage".to_owned(), "25".to_owned())], "what the reference let in does no harm");
+}

@@ -111,3 +111,19 @@ async fn the_audit_log_is_bounded_in_rows_and_its_fields_in_length() {
     assert_eq!(site.number("SELECT COUNT(*) FROM ccx_audit").await, 100_000);
     assert_eq!(site.number("SELECT MAX(length(CAST(actor AS BLOB))) FROM ccx_audit").await, 254);
 }
+
+#[tokio::test]
+async fn settings_belong_to_users_and_the_last_value_counts() {
+    let site = Site::new().await;
+    site.execute("INSERT INTO hpc_user (username, ldap, roles, projects) VALUES ('alice', 0, '[]', '[]')")
+        .await;
+    let store = store(&site).await;
+    assert_eq!(store.put_setting("ghost", "a", "1").await.unwrap(), Put::NoAccount);
+    for value in ["1", "[\"x\"]"] {
+        assert_eq!(store.put_setting("alice", "b", value).await.unwrap(), Put::Stored);
+    }
+    assert_eq!(store.put_setting("alice", "a'; --", "true").await.unwrap(), Put::Stored);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(store.settings("alice").await.unwrap(), [pair("a'; --", "true"), pair("b", "[\"x\"]")]);
+    assert!(store.settings("ghost").await.unwrap().is_empty());
+}

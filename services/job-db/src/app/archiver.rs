@@ -14,6 +14,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::clusters::ClusterState;
+use super::copies::Copied;
 use super::writer::{Context, Mutation, Writer};
 use crate::error::Error;
 use crate::metrics;
@@ -61,6 +62,9 @@ pub(crate) trait Archive: Clone + Send + Sync + 'static {
         &self,
         job: &Job,
     ) -> impl Future<Output = Result<BTreeMap<String, JobStatistics>, Failed>> + Send;
+
+    /// Replaces metadata and tags in the entry of a job.
+    fn update_meta(&self, job: &Job) -> impl Future<Output = Result<Copied, Failed>> + Send;
 }
 
 /// The task.

@@ -17,6 +17,7 @@ use tonic::Status;
 
 use super::archiver::{Archive, Failed};
 use super::clusters::{ClusterFiles, ClusterState};
+use super::copies::{self, Copied};
 use super::nodes::Health;
 use crate::convert;
 use crate::store::nodes::HealthState;
@@ -54,6 +55,16 @@ impl Archive for RemoteArchive {
             );
         }
         Ok(convert::statistics_from_proto(answer.statistics))
+    }
+
+    async fn update_meta(&self, job: &Job) -> Result<Copied, Failed> {
+        let request = archive_v1::UpdateMetaRequest {
+            key: Some(cc_proto::convert::key_to_proto(&job.key())),
+            metadata: convert::texts_to_proto(job.meta_data.as_ref()),
+            has_metadata: job.meta_data.is_some(),
+            tags: job.tags.iter().map(convert::tag_to_proto).collect(),
+        };
+        copies::outcome(self.0.clone().update_meta(request).await.map(|_| ()), job)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tags on new jobs (spec/auth.md 13.3, job-db.md 10).
+//! Words of tags, and tags on new jobs (spec/auth.md 13.3, job-db.md 10).
 
 use cc_model::Tag;
 use cc_runtime::caller::Caller;
@@ -10,6 +10,23 @@ use crate::store::{self, DbId, Unit};
 /// Longest type, name or scope of a tag, in bytes: what its column declares.
 const WORD_BYTES_MAX: usize = 255;
 
+/// A tag with its scope filled in: `global` where none is given.
+///
+/// # Errors
+/// [`Error::InvalidJob`] for words that no tag can have.
+pub(crate) fn filled(mut tag: Tag) -> Result<Tag, Error> {
+    if tag.scope.is_empty() {
+        "global".clone_into(&mut tag.scope);
+    }
+    for (field, word) in [("tags.type", &tag.kind), ("tags.name", &tag.name), ("tags.scope", &tag.scope)] {
+        if word.is_empty() || word.len() > WORD_BYTES_MAX {
+            let problem = format!("expected 1 to {WORD_BYTES_MAX} bytes, found {}", word.len());
+            return Err(Error::InvalidJob { field, problem });
+        }
+    }
+    Ok(tag)
+}
+
 /// Tags with their scopes filled in, each allowed for the caller.
 ///
 /// # Errors
@@ -17,17 +34,7 @@ const WORD_BYTES_MAX: usize = 255;
 pub(crate) fn permitted(tags: &[Tag], caller: &Caller) -> Result<Vec<Tag>, Error> {
     let mut permitted: Vec<Tag> = Vec::with_capacity(tags.len());
     for tag in tags {
-        let mut tag = tag.clone();
-        if tag.scope.is_empty() {
-            "global".clone_into(&mut tag.scope);
-        }
-        for (field, word) in [("tags.type", &tag.kind), ("tags.name", &tag.name), ("tags.scope", &tag.scope)]
-        {
-            if word.is_empty() || word.len() > WORD_BYTES_MAX {
-                let problem = format!("expected 1 to {WORD_BYTES_MAX} bytes, found {}", word.len());
-                return Err(Error::InvalidJob { field, problem });
-            }
-        }
+        let tag = filled(tag.clone())?;
         if !may_write_scope(caller, &tag.scope) {
             return Err(Error::TagScope { scope: tag.scope });
         }

@@ -1,6 +1,7 @@
 //! Rules on both stores: what holds for the naive one must hold for the database.
 
 mod archiver;
+mod edits;
 mod events;
 mod groups;
 mod ledger;

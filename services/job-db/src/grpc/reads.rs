@@ -14,6 +14,7 @@ use crate::app::watch::{self, Seen};
 use crate::convert;
 use crate::error::Error;
 use crate::store::nodes::NodeView;
+use crate::store::query::{Order, SortKey};
 use crate::store::visible::{TagScopes, Visible};
 use crate::store::{Load, Metadata, NodeStore};
 
@@ -36,13 +37,16 @@ impl<S: NodeStore> Service<S> {
             },
             tags: request.with_tags,
         };
-        let query = convert::query(
+        let mut query = convert::query(
             request.filters,
             request.order.as_ref(),
             request.page,
             request.page_size,
             request.with_count,
         )?;
+        if request.unordered && query.order.is_none() {
+            query.order = Some(Order { key: SortKey::Any, descending: false });
+        }
         let scopes = TagScopes::to(&caller);
         let now = self.clock.unix();
         let listing = self.store.list(&visible, &scopes, &query, load, now).await.map_err(Error::from)?;

@@ -15,12 +15,14 @@ pub(crate) enum ChangeKind {
     Stopped = 4,
     /// Its archive entry is complete.
     Archived = 5,
+    /// Its row is gone.
+    Deleted = 6,
 }
 
 impl ChangeKind {
     /// The kind of a stored number; rows of later releases may hold others.
     pub(crate) fn of(number: i64) -> Option<Self> {
-        [Self::Started, Self::Updated, Self::Stopped, Self::Archived]
+        [Self::Started, Self::Updated, Self::Stopped, Self::Archived, Self::Deleted]
             .into_iter()
             .find(|kind| *kind as i64 == number)
     }

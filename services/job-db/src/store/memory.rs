@@ -14,7 +14,9 @@ use super::ledger::{Adapter, Dead, Parked, Recorded, Stream, Superseded};
 use super::nodes::NodeRow;
 use super::query::{Filter, Page, Query};
 use super::visible::{TagScopes, Visible};
-use super::{DbId, Listing, Load, Metadata, Needed, Overlap, Queued, Result, RunningHosts, Store};
+use super::{
+    DbId, Keep, Listing, Load, Metadata, Needed, Overlap, Queued, Result, RunningHosts, Store, ToCopy,
+};
 
 /// All tables.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +34,8 @@ pub(crate) struct Tables {
     pub(crate) superseded: BTreeMap<DbId, Superseded>,
     pub(crate) nodes: Vec<(i64, NodeRow)>,
     pub(crate) changes: BTreeMap<u64, Change>,
+    /// With the time when each is due.
+    pub(crate) copies: BTreeMap<DbId, (ToCopy, i64)>,
 }
 
 /// A store that forgets everything with the process.
@@ -136,6 +140,47 @@ impl Store for MemoryStore {
     async fn queue_next(&self, now: i64) -> Result<Option<i64>> {
         let queue = self.tables().await.queue;
         Ok(queue.into_values().map(|entry| entry.not_before).filter(|time| *time > now).min())
+    }
+
+    async fn copies_due(&self, now: i64, limit: u32) -> Result<Vec<ToCopy>> {
+        let mut due: Vec<(ToCopy, i64)> =
+            self.tables().await.copies.into_values().filter(|(_, time)| *time <= now).collect();
+        due.sort_by_key(|(copy, time)| (*time, copy.id));
+        Ok(due.into_iter().map(|(copy, _)| copy).take(usize::try_from(limit).unwrap()).collect())
+    }
+
+    async fn copy_of(&self, id: DbId) -> Result<Option<ToCopy>> {
+        Ok(self.tables().await.copies.get(&id).map(|(copy, _)| *copy))
+    }
+
+    async fn copies_next(&self, now: i64) -> Result<Option<i64>> {
+        Ok(self.tables().await.copies.into_values().map(|(_, time)| time).filter(|time| *time > now).min())
+    }
+
+    async fn started_before(
+        &self,
+        time: i64,
+        keep: Keep,
+        with_running: bool,
+        after: DbId,
+        limit: u32,
+    ) -> Result<Vec<DbId>> {
+        let tables = self.tables().await;
+        let stays = |id: DbId| {
+            let mut tags = tables.attached.iter().filter(|(job, _)| *job == id).map(|(_, tag)| tag);
+            match keep {
+                Keep::Nothing => false,
+                Keep::Tagged => tags.next().is_some(),
+                Keep::TaggedByPeople => {
+                    tags.any(|tag| !super::TAGGER_TYPES.contains(&tables.tags[tag].kind.as_str()))
+                }
+            }
+        };
+        let goes = |(id, job): &(&DbId, &Job)| {
+            job.start_time < time && (with_running || !job.state.is_running()) && !stays(**id)
+        };
+        let later = tables.jobs.range(after + 1..).filter(goes).map(|(id, _)| *id);
+        Ok(later.take(usize::try_from(limit).unwrap()).collect())
     }
 
     async fn needed(&self) -> Result<Vec<Needed>> {

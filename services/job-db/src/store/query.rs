@@ -232,6 +232,8 @@ pub(crate) struct Order {
 pub(crate) enum SortKey {
     Column(SortColumn),
     Footprint(MetricKey),
+    /// As they are found: for a single page.
+    Any,
 }
 
 /// Which of the matching rows.

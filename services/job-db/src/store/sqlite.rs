@@ -1,5 +1,6 @@
 //! The store on `job.db` (spec/job-db.md).
 
+mod copies;
 mod filter;
 mod jobs;
 mod ledger;
@@ -18,7 +19,9 @@ use super::change::Change;
 use super::nodes::{NodeFilter, NodeView, StateCounts, StateTimes};
 use super::query::{Filter, Query};
 use super::visible::{TagScopes, Visible};
-use super::{DbId, Listing, Load, Needed, NodeStore, Overlap, Queued, Result, RunningHosts, Store};
+use super::{
+    DbId, Keep, Listing, Load, Needed, NodeStore, Overlap, Queued, Result, RunningHosts, Store, ToCopy,
+};
 
 pub(crate) use unit::SqliteUnit;
 
@@ -88,6 +91,29 @@ impl Store for SqliteStore {
 
     async fn queue_next(&self, now: i64) -> Result<Option<i64>> {
         queue::next(&self.database, now).await
+    }
+
+    async fn copies_due(&self, now: i64, limit: u32) -> Result<Vec<ToCopy>> {
+        copies::due(&self.database, now, limit).await
+    }
+
+    async fn copy_of(&self, id: DbId) -> Result<Option<ToCopy>> {
+        copies::of(&self.database, id).await
+    }
+
+    async fn copies_next(&self, now: i64) -> Result<Option<i64>> {
+        copies::next(&self.database, now).await
+    }
+
+    async fn started_before(
+        &self,
+        time: i64,
+        keep: Keep,
+        with_running: bool,
+        after: DbId,
+        limit: u32,
+    ) -> Result<Vec<DbId>> {
+        copies::started_before(&self.database, time, keep, with_running, after, limit).await
     }
 
     async fn needed(&self) -> Result<Vec<Needed>> {

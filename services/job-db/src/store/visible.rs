@@ -85,7 +85,6 @@ impl TagScopes {
     }
 
     /// Whether tags of a scope may be read.
-    #[cfg(test)]
     pub(crate) fn allows(&self, scope: &str) -> bool {
         match self {
             Self::Every => true,
@@ -102,6 +101,17 @@ pub(crate) fn may_write_scope(caller: &Caller, scope: &str) -> bool {
         "global" => api_only || caller.has_any(&[Role::Admin, Role::Support]),
         "admin" => api_only || caller.has(Role::Admin),
         _ => scope == caller.name,
+    }
+}
+
+/// Whether a caller may delete tags of a scope with all their links (graphql-api.md 6.2, rest-api.md 6.16): those that
+/// all see only administrators and programs of the site, not support.
+pub(crate) fn may_delete_tag(caller: &Caller, scope: &str) -> bool {
+    match scope {
+        "global" | "admin" => {
+            caller.roles == [Role::Service] || caller.roles == [Role::Api] || caller.has(Role::Admin)
+        }
+        _ => may_write_scope(caller, scope),
     }
 }
 
@@ -158,5 +168,13 @@ mod tests {
         assert_eq!(writable(&[Role::Api]), [true, true, true, false]);
         assert_eq!(writable(&[Role::Support]), [true, false, true, false]);
         assert_eq!(writable(&[Role::Admin, Role::Api]), [true, true, true, false]);
+        let deletable = |roles: &[Role]| {
+            let me = caller("me", roles, &[]);
+            scopes.map(|scope| may_delete_tag(&me, scope))
+        };
+        assert_eq!(deletable(&[Role::User]), [false, false, true, false]);
+        assert_eq!(deletable(&[Role::Api]), [true, true, true, false]);
+        assert_eq!(deletable(&[Role::Support]), [false, false, true, false]);
+        assert_eq!(deletable(&[Role::Admin]), [true, true, true, false]);
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod adapters;
 #[cfg(test)]
+mod edits;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod life;

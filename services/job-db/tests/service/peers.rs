@@ -29,6 +29,7 @@ pub(crate) struct State {
     /// Answered before anything else.
     pub(crate) archive_failures: Vec<Status>,
     pub(crate) archived: Vec<common::Job>,
+    pub(crate) updated: Vec<archive::UpdateMetaRequest>,
     pub(crate) configured: Vec<Vec<String>>,
     pub(crate) pins: Vec<(String, i64)>,
     /// Start of the store.
@@ -113,6 +114,19 @@ impl Archive for Peers {
 
     async fn import_job(&self, _: Request<archive::ImportJobRequest>) -> Answer<archive::ImportJobResponse> {
         not_played()
+    }
+
+    async fn update_meta(
+        &self,
+        request: Request<archive::UpdateMetaRequest>,
+    ) -> Answer<archive::UpdateMetaResponse> {
+        let failure =
+            self.told(|state| (!state.archive_failures.is_empty()).then(|| state.archive_failures.remove(0)));
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        self.told(|state| state.updated.push(request.into_inner()));
+        Ok(Response::new(archive::UpdateMetaResponse {}))
     }
 
     async fn read_meta(&self, _: Request<archive::ReadMetaRequest>) -> Answer<archive::ReadMetaResponse> {

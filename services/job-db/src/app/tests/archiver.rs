@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 
 use super::{NOW, Running, api, apply, clusters, job, key, on_both_stores, running, stored};
 use crate::app::archiver::{ATTEMPTS_MAX, Archive, Archived, Archiver, Failed, QueueAgain, pause_seconds};
+use crate::app::copies::Copied;
 use crate::app::janitor::Janitor;
 use crate::app::rest::{StartJob, StopJob};
 use crate::app::watch::wake_on;
@@ -42,6 +43,10 @@ impl Archive for Fake {
             ("power".to_owned(), statistics(1_000.0, 1_000.0)),
         ]
         .into())
+    }
+
+    async fn update_meta(&self, _: &Job) -> Result<Copied, Failed> {
+        Ok(Copied::NoEntry)
     }
 }
 

@@ -141,6 +141,7 @@ pub(super) fn sort(jobs: &mut [Job], order: Option<&Order>) {
 fn value(job: &Job, key: &SortKey) -> Value {
     let whole = |number: i32| Value::Whole(i64::from(number));
     match key {
+        SortKey::Any => Value::Absent,
         SortKey::Footprint(key) => {
             let value = job.footprint.as_ref().and_then(|map| map.get(key.as_str()));
             value.map_or(Value::Absent, |value| Value::Number(*value))

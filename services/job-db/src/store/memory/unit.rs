@@ -1,6 +1,6 @@
 //! The unit of work: a copy of the tables that replaces them at commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cc_model::{Job, JobKey, JobState, MonitoringStatus, Resource, Tag};
 
@@ -8,7 +8,7 @@ use super::MemoryUnit;
 use crate::store::change::Change;
 use crate::store::ledger::{Adapter, Dead, Parked, Recorded, Stream, Superseded};
 use crate::store::nodes::NodeRow;
-use crate::store::{ArchiveResult, DbId, JobHead, Queued, Result, Unit};
+use crate::store::{ArchiveResult, DbId, JobHead, Queued, Result, ToCopy, Unit};
 
 impl Unit for MemoryUnit {
     async fn commit(mut self) -> Result<()> {
@@ -158,6 +158,62 @@ impl Unit for MemoryUnit {
     async fn attach(&mut self, job: DbId, tag: i64) -> Result<()> {
         self.tables.attached.insert((job, tag));
         Ok(())
+    }
+
+    async fn tag_by_id(&mut self, id: i64) -> Result<Option<Tag>> {
+        Ok(self.tables.tags.get(&id).cloned())
+    }
+
+    async fn detach(&mut self, job: DbId, tag: i64) -> Result<()> {
+        self.tables.attached.remove(&(job, tag));
+        Ok(())
+    }
+
+    async fn delete_tag(&mut self, tag: i64, now: i64) -> Result<()> {
+        let attached = std::mem::take(&mut self.tables.attached).into_iter();
+        let (gone, left): (BTreeSet<_>, BTreeSet<_>) = attached.partition(|(_, of)| *of == tag);
+        self.tables.attached = left;
+        for (job, _) in gone {
+            if !self.tables.jobs[&job].state.is_running() {
+                self.note_copy(job, now).await?;
+            }
+        }
+        self.tables.tags.remove(&tag);
+        Ok(())
+    }
+
+    async fn put_metadata(&mut self, id: DbId, metadata: &BTreeMap<String, String>) -> Result<()> {
+        self.tables.jobs.get_mut(&id).unwrap().meta_data = Some(metadata.clone());
+        Ok(())
+    }
+
+    async fn note_copy(&mut self, id: DbId, now: i64) -> Result<()> {
+        let generation = self.tables.copies.get(&id).map_or(0, |(copy, _)| copy.generation) + 1;
+        self.tables.copies.insert(id, (ToCopy { id, generation, attempts: 0 }, now));
+        Ok(())
+    }
+
+    async fn copied(&mut self, copy: ToCopy) -> Result<()> {
+        if self.tables.copies.get(&copy.id).is_some_and(|(known, _)| known.generation == copy.generation) {
+            self.tables.copies.remove(&copy.id);
+        }
+        Ok(())
+    }
+
+    async fn defer_copy(&mut self, id: DbId, not_before: i64) -> Result<()> {
+        if let Some((copy, due)) = self.tables.copies.get_mut(&id) {
+            copy.attempts += 1;
+            *due = not_before;
+        }
+        Ok(())
+    }
+
+    async fn delete_job(&mut self, id: DbId) -> Result<bool> {
+        self.tables.attached.retain(|(job, _)| *job != id);
+        self.tables.queue.remove(&id);
+        self.tables.copies.remove(&id);
+        self.tables.superseded.remove(&id);
+        Ok(self.tables.jobs.remove(&id).is_some())
     }
 
     async fn tags_of(&mut self, job: DbId) -> Result<Vec<Tag>> {

@@ -202,6 +202,9 @@ pub(crate) fn push_order(sql: &mut Sql, order: Option<&Order>) {
         sql.push(" ORDER BY job.id");
         return;
     };
+    if *key == SortKey::Any {
+        return;
+    }
     let direction = if *descending { " DESC" } else { " ASC" };
     sql.push(" ORDER BY ");
     match key {
@@ -213,6 +216,7 @@ pub(crate) fn push_order(sql: &mut Sql, order: Option<&Order>) {
             sql.push(sort_column(*column));
         }
         SortKey::Footprint(metric) => push_metric(sql, &metric.json_path()),
+        SortKey::Any => {}
     }
     sql.push(direction).push(", job.id").push(direction);
 }

@@ -6,9 +6,10 @@ use cc_database::side::Step;
 pub(crate) const COMPONENT: &str = "job_db";
 
 /// All steps; a released one never changes.
-pub(crate) const STEPS: &[Step] = &[Step {
-    version: 1,
-    sql: "
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        sql: "
 CREATE TABLE ccx_ingest_adapter (
   adapter_id TEXT PRIMARY KEY NOT NULL,
   bound_to TEXT NOT NULL,
@@ -98,7 +99,20 @@ CREATE TABLE ccx_change (
   job_state TEXT NOT NULL
 );
 ",
-}];
+    },
+    Step {
+        version: 2,
+        sql: "
+CREATE TABLE ccx_archive_copy (
+  job_db_id INTEGER PRIMARY KEY,
+  generation INTEGER NOT NULL DEFAULT 1,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  not_before INTEGER NOT NULL
+);
+CREATE INDEX ccx_archive_copy_due ON ccx_archive_copy (not_before, job_db_id);
+",
+    },
+];
 
 #[cfg(test)]
 mod tests {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use cc_database::{Quirks, WriteTx};
 use cc_model::{Job, JobKey, JobState, MonitoringStatus, Tag};
 
-use super::{jobs, ledger, queue_writes as queue};
+use super::{copies, jobs, ledger, queue_writes as queue};
 use crate::store::change::Change;
 use crate::store::ledger::{Adapter, Dead, Parked, Recorded, Stream, Superseded};
 use crate::store::nodes::NodeRow;
-use crate::store::{ArchiveResult, DbId, JobHead, Queued, Result, Unit};
+use crate::store::{ArchiveResult, DbId, JobHead, Queued, Result, ToCopy, Unit};
 
 /// An open write transaction of this service.
 #[derive(Debug)]
@@ -98,6 +98,38 @@ impl Unit for SqliteUnit {
 
     async fn attach(&mut self, job: DbId, tag: i64) -> Result<()> {
         jobs::attach(&mut self.transaction, job, tag).await
+    }
+
+    async fn tag_by_id(&mut self, id: i64) -> Result<Option<Tag>> {
+        copies::tag_by_id(&mut self.transaction, id).await
+    }
+
+    async fn detach(&mut self, job: DbId, tag: i64) -> Result<()> {
+        copies::detach(&mut self.transaction, job, tag).await
+    }
+
+    async fn delete_tag(&mut self, tag: i64, now: i64) -> Result<()> {
+        copies::delete_tag(&mut self.transaction, tag, now).await
+    }
+
+    async fn put_metadata(&mut self, id: DbId, metadata: &BTreeMap<String, String>) -> Result<()> {
+        copies::put_metadata(&mut self.transaction, id, metadata).await
+    }
+
+    async fn note_copy(&mut self, id: DbId, now: i64) -> Result<()> {
+        copies::note(&mut self.transaction, id, now).await
+    }
+
+    async fn copied(&mut self, copy: ToCopy) -> Result<()> {
+        copies::done(&mut self.transaction, copy).await
+    }
+
+    async fn defer_copy(&mut self, id: DbId, not_before: i64) -> Result<()> {
+        copies::defer(&mut self.transaction, id, not_before).await
+    }
+
+    async fn delete_job(&mut self, id: DbId) -> Result<bool> {
+        copies::delete_job(&mut self.transaction, id).await
     }
 
     async fn tags_of(&mut self, job: DbId) -> Result<Vec<Tag>> {
