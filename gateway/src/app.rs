@@ -34,7 +34,7 @@ pub fn wrap(state: &State, routes: Routes) -> Router {
         // who is there: the log, the headers and the gates ask
         .layer(from_fn_with_state(state.clone(), client::identify))
         // around everything that can fail, so that nothing is answered without a line and a measurement
-        .layer(from_fn(access_log::observe))
+        .layer(from_fn_with_state(state.clone(), access_log::observe))
         // on every answer, also on those of the layers below
         .layer(from_fn_with_state(state.clone(), security_headers::add))
         // bodies of problems are written inside, so they are compressed as well

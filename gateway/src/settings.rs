@@ -38,12 +38,6 @@ pub struct Site {
     pub contact: String,
 }
 
-impl Default for Site {
-    fn default() -> Self {
-        Self { name: "ClusterCockpit".to_owned(), contact: String::new() }
-    }
-}
-
 /// Addresses that may use `/api` (auth.md 12.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AllowedAddresses {
@@ -98,6 +92,8 @@ pub struct Settings {
     pub site: Site,
     /// Headers of every answer.
     pub security_headers: SecurityHeaders,
+    /// Whether each request gets a line at level info; else at debug.
+    pub access_log: bool,
     /// The public gRPC.
     pub grpc: GrpcSettings,
 }
@@ -128,11 +124,12 @@ impl Settings {
                 idle: config.limits.http_write_timeout,
             },
             requests_max: config.limits.max_requests.max(1),
-            site: Site::default(),
+            site: Site { name: config.site.name.clone(), contact: config.site.contact.clone() },
             security_headers: SecurityHeaders::new("'none'").ok_or_else(|| Error::Setting {
                 key: "ui",
                 problem: "the content security policy cannot stand in a header".to_owned(),
             })?,
+            access_log: config.observability.access_log,
             grpc: GrpcSettings::new(config),
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State as Extract};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{Method, StatusCode, Uri};
@@ -13,13 +13,16 @@ use super::tail::{self, Watch};
 use super::trace;
 use crate::client::Client;
 use crate::metrics;
+use crate::state::State;
 
 /// Paths whose query string may hold a password or a token.
 const SECRET_QUERIES: [&str; 4] = ["/login", "/jwt-login", "/oidc-login", "/oidc-callback"];
 
-/// Middleware: the access log (level debug, as in the reference) and the request metrics.
-pub async fn observe(request: Request, next: Next) -> Response {
+/// Middleware: the access log (level debug, as in the reference, or info with `observability.access-log`) and the request
+/// metrics.
+pub async fn observe(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
     let mut line = Line {
+        wanted: state.settings().access_log,
         begun: Instant::now(),
         id: RequestId::of(request.extensions()),
         client: Client::of(request.extensions()),
@@ -47,6 +50,8 @@ fn target(uri: &Uri) -> String {
 }
 
 struct Line {
+    /// Whether the site asked for these lines.
+    wanted: bool,
     begun: Instant,
     id: RequestId,
     client: Client,
@@ -67,19 +72,25 @@ impl Drop for Line {
     fn drop(&mut self) {
         let elapsed = self.begun.elapsed();
         metrics::request(&self.method, self.route.as_deref(), self.status, elapsed);
-        tracing::debug!(
-            request.id = self.id.as_str(),
-            client.address = self.client.text(),
-            http.status = self.status.as_u16(),
-            size_bytes = self.bytes,
-            duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            "{} {} ({}, {:.2}kb, {}ms)",
-            self.method,
-            self.target,
-            self.status.as_u16(),
-            f64::from(u32::try_from(self.bytes).unwrap_or(u32::MAX)) / 1024.0,
-            elapsed.as_millis(),
-        );
+        // The level of a line is fixed where it stands, so it stands twice.
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    request.id = self.id.as_str(),
+                    client.address = self.client.text(),
+                    http.status = self.status.as_u16(),
+                    size_bytes = self.bytes,
+                    duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                    "{} {} ({}, {:.2}kb, {}ms)",
+                    self.method,
+                    self.target,
+                    self.status.as_u16(),
+                    f64::from(u32::try_from(self.bytes).unwrap_or(u32::MAX)) / 1024.0,
+                    elapsed.as_millis(),
+                )
+            };
+        }
+        if self.wanted { tell!(info) } else { tell!(debug) }
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Point {
     AfterCommit,
     /// A stop was acknowledged just now.
     AfterAnswer,
+    /// A batch of samples was acknowledged just now.
+    AfterWrite,
     /// A batch of samples is being taken.
     DuringWrite,
     /// The store writes a checkpoint: its unfinished file is there.
@@ -23,6 +25,8 @@ pub enum Point {
     DuringRename,
     /// People sign in.
     DuringLogin,
+    /// Somebody was signed in just now.
+    AfterLogin,
 }
 
 /// A point and the service that is killed there; in one process that is all of it.
@@ -39,7 +43,7 @@ impl fmt::Display for Target {
 }
 
 /// Every pair that makes sense. The first five are a service each: what a short run shows.
-const TARGETS: [(Point, &str); 14] = [
+const TARGETS: [(Point, &str); 16] = [
     (Point::BeforeCommit, "job-db"),
     (Point::DuringRename, "archive"),
     (Point::DuringCheckpoint, "metric-store"),
@@ -54,6 +58,8 @@ const TARGETS: [(Point, &str); 14] = [
     (Point::DuringWrite, "metric-store"),
     (Point::DuringWrite, "gateway"),
     (Point::BeforeCommit, "gateway"),
+    (Point::AfterWrite, "metric-store"),
+    (Point::AfterLogin, "auth"),
 ];
 
 /// The targets of a run: all in turn, from the second turn on in an order of chance.

@@ -31,11 +31,13 @@ pub async fn at(work: &mut Work, target: Target, dice: &mut Dice) -> String {
         Point::BeforeCommit => in_flight(work, pid, dice.range(0, 3_000)).await,
         Point::AfterCommit => in_flight(work, pid, dice.range(3_000, 40_000)).await,
         Point::AfterAnswer => after_answer(work, pid).await,
+        Point::AfterWrite => after_write(work, pid).await,
         Point::DuringWrite => during_write(work, pid, dice.range(0, 20_000)).await,
         Point::DuringCheckpoint => during_checkpoint(work, pid).await,
         Point::WhileArchiving => while_archiving(work, pid, dice.range(0, 60_000)).await,
         Point::DuringRename => during_rename(work, pid, dice.range(0, 4_000)).await,
         Point::DuringLogin => during_login(work, pid, dice.range(0, 150_000)).await,
+        Point::AfterLogin => after_login(work, pid).await,
     };
     tokio::task::block_in_place(|| work.server().killed(target.service, pid));
     seen
@@ -60,6 +62,14 @@ async fn after_answer(work: &mut Work, pid: i32) -> String {
     work.senders.stop(&plan).await;
     sigkill(pid);
     format!("job {} stopped", plan.id)
+}
+
+async fn after_write(work: &mut Work, pid: i32) -> String {
+    let plan = work.senders.begun().await;
+    sigkill(pid);
+    // Its end comes like that of any other job.
+    work.goes_on(&plan);
+    format!("samples of job {} taken", plan.id)
 }
 
 async fn during_write(work: &mut Work, pid: i32, micros: i64) -> String {
@@ -130,6 +140,12 @@ async fn during_login(work: &mut Work, pid: i32, micros: i64) -> String {
         work.sign_in();
     }
     kill_after(pid, micros).await
+}
+
+async fn after_login(work: &mut Work, pid: i32) -> String {
+    work.senders.sign_in().await;
+    sigkill(pid);
+    "signed in".to_owned()
 }
 
 /// Looks again and again, without a pause longer than a file operation, until something is there.

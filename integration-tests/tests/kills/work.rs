@@ -106,6 +106,12 @@ impl Work {
         self.lives.spawn(async move { senders.live().await });
     }
 
+    /// The life of a job that has begun goes on to its end.
+    pub fn goes_on(&mut self, plan: &Plan) {
+        let (senders, plan) = (self.senders.clone(), plan.clone());
+        self.lives.spawn(async move { senders.stop(&plan).await });
+    }
+
     /// Somebody else signs in.
     pub fn sign_in(&mut self) {
         let senders = self.senders.clone();

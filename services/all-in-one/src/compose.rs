@@ -60,6 +60,26 @@ pub struct Parts {
 /// # Errors
 /// The first part that does not start.
 pub async fn compose(parts: &Parts) -> Result<Gateway, Error> {
+    let wires = services(parts).await?;
+    cc_gateway::start(cc_gateway::Deps {
+        config: Arc::clone(&parts.config),
+        env: Arc::clone(&parts.env),
+        clock: parts.clock.clone(),
+        tasks: parts.tasks.clone(),
+        readiness: parts.health.part(Peer::Gateway.name()),
+        auth: wires.to(Peer::Gateway, Peer::Auth)?,
+        job_db: wires.to(Peer::Gateway, Peer::JobDb)?,
+        archive: wires.to(Peer::Gateway, Peer::Archive)?,
+        metric_store: wires.to(Peer::Gateway, Peer::MetricStore)?,
+    })
+    .map_err(Error::Gateway)
+}
+
+/// Starts every service whose address is `in-process`; the wires lead to all of them, wherever they are.
+///
+/// # Errors
+/// The first service that does not start.
+pub async fn services(parts: &Parts) -> Result<Wiring, Error> {
     let Parts { config, env, clock, tasks, health } = parts;
     let here: Vec<Peer> = Peer::ALL
         .into_iter()
@@ -119,16 +139,5 @@ pub async fn compose(parts: &Parts) -> Result<Gateway, Error> {
         });
         wires.add(Peer::JobDb, routes.await.map_err(Error::JobDb)?, &readiness);
     }
-    cc_gateway::start(cc_gateway::Deps {
-        config: Arc::clone(config),
-        env: Arc::clone(env),
-        clock: clock.clone(),
-        tasks: tasks.clone(),
-        readiness: health.part(Peer::Gateway.name()),
-        auth: wires.to(Peer::Gateway, Peer::Auth)?,
-        job_db: wires.to(Peer::Gateway, Peer::JobDb)?,
-        archive: wires.to(Peer::Gateway, Peer::Archive)?,
-        metric_store: wires.to(Peer::Gateway, Peer::MetricStore)?,
-    })
-    .map_err(Error::Gateway)
+    Ok(wires)
 }

@@ -57,6 +57,8 @@ pub struct Config {
     pub services: services::Services,
     /// Section `observability` (ours): metrics, traces, log format.
     pub observability: observability::Observability,
+    /// Section `site` (ours): what pages call the installation.
+    pub site: operation::Site,
     /// Section `proxy` (ours): which peers may speak for others.
     pub proxy: operation::Proxy,
     /// Section `limits` (ours).
@@ -153,6 +155,9 @@ fn read(source: &Source, program: Program, findings: &Findings) -> Config {
     }
     if let Some(section) = section("observability", Rules::LAX) {
         config.observability = observability::read(section);
+    }
+    if let Some(section) = section("site", Rules::LAX) {
+        config.site = operation::read_site(section);
     }
     if let Some(section) = section("proxy", Rules::LAX) {
         config.proxy = operation::read_proxy(section);

@@ -1,9 +1,24 @@
-//! Our sections `proxy`, `limits` and `compat`.
+//! Our sections `site`, `proxy`, `limits` and `compat`.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::section::{Decode, Section};
+
+/// Section `site`: what pages call the installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// `name`: of the centre or the installation, in titles and on the login page. Default `ClusterCockpit`.
+    pub name: String,
+    /// `contact`: whom to ask for help, a mail address or a URL. Default empty.
+    pub contact: String,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self { name: "ClusterCockpit".to_owned(), contact: String::new() }
+    }
+}
 
 /// Section `proxy`: whom to believe about the address of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +130,18 @@ pub struct Compat {
     pub rest_with_nats: bool,
     /// `allow-default-keys`: serve on a public address with the published default keys. Default false.
     pub allow_default_keys: bool,
+}
+
+/// Reads section `site`.
+pub(super) fn read_site(section: Section<'_>) -> Site {
+    let mut site = Site::default();
+    section.set("name", &mut site.name);
+    if site.name.trim().is_empty() {
+        section.at.key("name").error("expected the name that pages show");
+    }
+    section.set("contact", &mut site.contact);
+    section.finish();
+    site
 }
 
 /// Reads section `proxy`.

@@ -49,6 +49,14 @@ fn an_empty_main_gives_the_defaults_of_the_reference() {
 }
 
 #[test]
+fn pages_are_called_as_the_site_says() {
+    let site = good(&with("site", json!({"name": "Centre", "contact": "help@example.org"}))).site;
+    assert_eq!((site.name.as_str(), site.contact.as_str()), ("Centre", "help@example.org"));
+    let site = good(&json!({"main": {}})).site;
+    assert_eq!((site.name.as_str(), site.contact.as_str()), ("ClusterCockpit", ""));
+}
+
+#[test]
 fn every_key_of_main_is_read() {
     let main = good(&json!({"main": {
         "addr": "0.0.0.0:443", "api-allowed-ips": ["*"], "user": "u", "group": "g", "disable-authentication": true,
@@ -130,6 +138,7 @@ fn keys_in_another_case_count_and_the_last_one_wins() {
 #[case(with("ui", json!({"job-list": {"use-paging": "yes"}})), "ui.job-list.use-paging: \"yes\" is a text, expected true or false")]
 #[case(with("services", json!({"auth": {"address": "http://x:1"}})), "services.auth.address: \"http://x:1\": services talk over https or a Unix socket only")]
 #[case(with("proxy", json!({"trusted-proxies": ["10.0.0.300"]})), "proxy.trusted-proxies[0]: \"10.0.0.300\" is no IP address or network such as 10.0.0.0/8")]
+#[case(with("site", json!({"name": " "})), "site.name: expected the name that pages show")]
 #[case(with("limits", json!({"shutdown-timeout": "0"})), "limits.shutdown-timeout: expected a duration of more than 0")]
 fn mistakes_end_the_program_and_are_named(#[case] value: Value, #[case] text: &str) {
     assert!(load(&value).is_err());
