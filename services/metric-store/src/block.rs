@@ -157,8 +157,41 @@ fn singles(values: &Values) -> Option<[i64; SLOTS]> {
     Some(ordered)
 }
 
+/// What is done with a value.
+pub(crate) trait Put {
+    /// Puts `new` to what is there.
+    fn put(there: &mut f64, new: f64);
+}
+
+/// It replaces what is there.
+#[derive(Debug)]
+pub(crate) struct Set;
+
+/// It is added; with `NaN` everything becomes `NaN`.
+#[derive(Debug)]
+pub(crate) struct Add;
+
+impl Put for Set {
+    #[inline]
+    fn put(there: &mut f64, new: f64) {
+        *there = new;
+    }
+}
+
+impl Put for Add {
+    #[inline]
+    fn put(there: &mut f64, new: f64) {
+        *there += new;
+    }
+}
+
 /// The values of an encoded block into `out`, absent slots as `NaN`; `None` if `bytes` is no block.
 pub fn decode(bytes: &[u8], out: &mut Values) -> Option<()> {
+    decode_as::<Set>(bytes, out)
+}
+
+/// As [`decode`], to what is in `out` already.
+pub(crate) fn decode_as<P: Put>(bytes: &[u8], out: &mut Values) -> Option<()> {
     let (&first, rest) = bytes.split_first()?;
     let (presence, rest) = if first & FULL == 0 {
         let (bitmap, rest) = rest.split_first_chunk()?;
@@ -167,10 +200,20 @@ pub fn decode(bytes: &[u8], out: &mut Values) -> Option<()> {
         (u128::MAX, rest)
     };
     match first & !FULL {
-        CONSTANT => out.fill(f64::from_le_bytes(*rest.first_chunk()?)),
-        DECIMAL_ROWS => decode_decimals(rest, out)?,
-        SINGLE_ROWS => decode_singles(rest, out)?,
-        kind => return sparse::decode(kind, presence, rest, out),
+        CONSTANT => {
+            let value = f64::from_le_bytes(*rest.first_chunk()?);
+            for there in &mut *out {
+                P::put(there, value);
+            }
+        }
+        DECIMAL_ROWS => decode_decimals::<P>(rest, out)?,
+        SINGLE_ROWS => decode_singles::<P>(rest, out)?,
+        kind => {
+            let mut values = EMPTY;
+            sparse::decode(kind, presence, rest, &mut values)?;
+            out.iter_mut().zip(values).for_each(|(there, value)| P::put(there, value));
+            return Some(());
+        }
     }
     let mut absent = !presence;
     while let Some(slot) = out.get_mut(absent.trailing_zeros() as usize) {
@@ -189,7 +232,7 @@ fn float(integer: u32) -> f64 {
     f64::from_bits(INTEGERS.to_bits() | u64::from(integer)) - INTEGERS
 }
 
-fn decode_decimals(rest: &[u8], out: &mut Values) -> Option<()> {
+fn decode_decimals<P: Put>(rest: &[u8], out: &mut Values) -> Option<()> {
     let (&head, rest) = rest.split_first()?;
     let mut differences = [0; SLOTS];
     let frame = Frame::read(rest, &mut differences)?;
@@ -200,32 +243,29 @@ fn decode_decimals(rest: &[u8], out: &mut Values) -> Option<()> {
     for (low, end) in frame.references() {
         #[expect(clippy::cast_precision_loss, reason = "mantissas are within 2^53")]
         let low = low as f64;
-        let out = out.get_mut(from..end)?;
-        let differences = differences.get(from..end)?;
+        let slots = out.get_mut(from..end)?.iter_mut().zip(differences.get(from..end)?);
         // Exact: every mantissa, and so every sum here, is an integer within 2^53.
+        let mantissa = |difference: u32| float(difference) * step + low;
         if tens == 1 {
-            for (value, difference) in out.iter_mut().zip(differences) {
-                *value = float(*difference) * step + low;
-            }
+            slots.for_each(|(there, difference)| P::put(there, mantissa(*difference)));
         } else {
-            for (value, difference) in out.iter_mut().zip(differences) {
-                *value = (float(*difference) * step + low) / divisor;
-            }
+            slots.for_each(|(there, difference)| P::put(there, mantissa(*difference) / divisor));
         }
         from = end;
     }
     Some(())
 }
 
-fn decode_singles(rest: &[u8], out: &mut Values) -> Option<()> {
+fn decode_singles<P: Put>(rest: &[u8], out: &mut Values) -> Option<()> {
     let mut differences = [0; SLOTS];
     let frame = Frame::read(rest, &mut differences)?;
     let mut from = 0;
     for (low, end) in frame.references() {
         let low = u32::try_from(low).ok()?;
-        for (value, difference) in out.get_mut(from..end)?.iter_mut().zip(differences.get(from..end)?) {
-            *value = f64::from(single_of(low.wrapping_add(*difference)));
-        }
+        let slots = out.get_mut(from..end)?.iter_mut().zip(differences.get(from..end)?);
+        slots.for_each(|(there, difference)| {
+            P::put(there, f64::from(single_of(low.wrapping_add(*difference))));
+        });
         from = end;
     }
     Some(())

@@ -15,6 +15,7 @@ use crate::block::{self, SLOTS, Values};
 
 mod free;
 mod lane;
+mod read;
 mod restore;
 mod slab;
 
@@ -227,48 +228,6 @@ impl Grid {
 
     fn block_start(&self, slot: i64) -> i64 {
         self.block_first(self.block_of(slot))
-    }
-
-    /// Times of the oldest and the newest sample; `None` if the lane is empty.
-    pub(crate) fn range(&self, lane: u32) -> Option<(i64, i64)> {
-        let series = self.lanes.get(lane as usize)?;
-        let (first, last) = series.slots()?;
-        Some((first * self.interval + series.phase(), last * self.interval + series.phase()))
-    }
-
-    /// The values nearest to `from`, `from + interval`, …; `NaN` where there is no sample.
-    pub(crate) fn read(&self, lane: u32, from: i64, out: &mut [f64]) {
-        out.fill(f64::NAN);
-        let Some(series) = self.lanes.get(lane as usize) else { return };
-        let first = (from - series.phase() + self.interval / 2).div_euclid(self.interval);
-        let count = i64::try_from(out.len()).unwrap_or(i64::MAX);
-        let end = first.saturating_add(count);
-        let (oldest, newest) = (self.block_of(first), self.block_of(end - 1));
-        let mut values = block::EMPTY;
-        let from = self.slabs.partition_point(|slab| slab.number() < oldest);
-        for slab in self.slabs.iter().skip(from).take_while(|slab| slab.number() <= newest) {
-            let Some(bytes) = slab.get(lane) else { continue };
-            if block::decode(bytes, &mut values).is_none() {
-                continue;
-            }
-            let number = slab.number();
-            let start = self.block_first(number);
-            let (skip_out, skip_in) = (start - first, first - start);
-            let target = out.iter_mut().skip(usize::try_from(skip_out).unwrap_or(0));
-            let source = values.iter().skip(usize::try_from(skip_in).unwrap_or(0));
-            for (to, from) in target.zip(source) {
-                *to = *from;
-            }
-        }
-        // Rows are newer than what an early or restored block holds for the same slot.
-        let (skip_out, skip_in) = (self.base - first, first - self.base);
-        let target = out.iter_mut().skip(usize::try_from(skip_out).unwrap_or(0));
-        let source = self.rows.iter().skip(usize::try_from(skip_in).unwrap_or(0));
-        for (to, row) in target.zip(source) {
-            if let Some(value) = row.get(lane as usize).filter(|value| !value.is_nan()) {
-                *to = *value;
-            }
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use cc_model::cluster::Aggregation;
 
+use crate::block::Add;
 use crate::host::{ColumnId, HostData};
 
 /// Points of one answer, at most; the interval times this is far beyond every retention in use.
@@ -93,12 +94,8 @@ pub(crate) fn piece(
     if let Some((grid, lane, _)) = others.next() {
         grid.read(*lane, from, &mut values);
     }
-    let mut scratch = if lanes.len() > 1 { values.clone() } else { Vec::new() };
     for (grid, lane, _) in others {
-        grid.read(*lane, from, &mut scratch);
-        for (sum, value) in values.iter_mut().zip(&scratch) {
-            *sum += value;
-        }
+        grid.read_as::<Add>(*lane, from, &mut values);
     }
     if lanes.len() > 1 && aggregation == Aggregation::Avg {
         #[expect(clippy::cast_precision_loss, reason = "a number of series")]
