@@ -5,7 +5,7 @@ use std::process::Command;
 use cc_integration_tests::{
     client::Client, recording::now, server::free_port, shared::binary, site::Site, small, wait,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::program::{Ended, Program, SOON};
 
