@@ -2,7 +2,7 @@
 //! describes, and what the table of rights is tested against.
 
 use axum::Router;
-use axum::routing::{MethodFilter, MethodRouter, any, delete, get, on, post};
+use axum::routing::{MethodFilter, MethodRouter, any, delete, get, on, patch, post};
 use http::Method;
 
 use crate::auth::gate::Gate;
@@ -38,7 +38,7 @@ const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const GET_POST: &[Method] = &[Method::GET, Method::POST];
 const DELETE: &[Method] = &[Method::DELETE];
-const POST_PATCH: &[Method] = &[Method::POST, Method::PATCH];
+const PATCH: &[Method] = &[Method::PATCH];
 const POST_PUT: &[Method] = &[Method::POST, Method::PUT];
 
 impl Routes {
@@ -127,12 +127,12 @@ fn changes(routes: Routes) -> Routes {
     routes
         .add(&[Method::POST, Method::PATCH, Method::DELETE], &["/api/jobs/tag_job/{id}"], Gate::Api, &tag)
         .add(DELETE, &["/api/tags/", "/api/tags"], Gate::Api, &delete(tags::delete))
-        .add(POST_PATCH, &["/api/jobs/edit_meta/{id}"], Gate::Api, &on(some, edit_meta::by_id))
+        .add(PATCH, &["/api/jobs/edit_meta/{id}"], Gate::Api, &patch(edit_meta::by_id))
         .add(
-            POST_PATCH,
+            PATCH,
             &["/api/jobs/edit_meta/", "/api/jobs/edit_meta"],
             Gate::Api,
-            &on(some, edit_meta::by_request),
+            &patch(edit_meta::by_request),
         )
         .add(DELETE, &["/api/jobs/delete_job/{id}"], Gate::Api, &delete(delete_jobs::by_id))
         .add(

@@ -160,6 +160,7 @@ impl Form {
 
     /// Gives a response its status: errors of resolvers are part of an answer, a request that is no valid one is refused.
     fn told(self, mut response: Response) -> HttpResponse {
+        propagate(&mut response);
         response.errors.iter_mut().for_each(unpath);
         // Errors of resolvers have a path; those of validation have none, and nothing was executed.
         let invalid = response.data == Value::Null
@@ -202,12 +203,19 @@ impl Form {
 /// A literal of another kind where an input object is wanted is found by the library when it calls the resolver only;
 /// clients know it as a mistake in the request.
 fn unpath(error: &mut ServerError) {
-    let input = error.message.strip_prefix("Failed to parse \"").and_then(|rest| rest.split('"').next());
-    if let Some(input) = input
-        && coerce::is_input(input)
-        && error.message.contains("Expected input type")
-    {
+    const WORDS: &str = "Expected input type \"";
+    let input = error.message.split_once(WORDS).and_then(|(_, rest)| rest.split('"').next());
+    if input.is_some_and(coerce::is_input) {
         error.path.clear();
+    }
+}
+
+/// A root that must be there and failed takes the whole answer with it.
+fn propagate(response: &mut Response) {
+    let Value::Object(members) = &response.data else { return };
+    let fails = |error: &ServerError| matches!(error.path.first(), Some(PathSegment::Field(root)) if !members.contains_key(root.as_str()));
+    if response.errors.iter().any(fails) {
+        response.data = Value::Null;
     }
 }
 

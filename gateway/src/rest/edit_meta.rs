@@ -1,4 +1,4 @@
-//! `PATCH|POST /api/jobs/edit_meta/{id}` and `/api/jobs/edit_meta/` (rest-api.md 6.11): sets or removes one key of a
+//! `PATCH /api/jobs/edit_meta/{id}` and `/api/jobs/edit_meta/` (rest-api.md 6.11): sets or removes one key of a
 //! job's metadata.
 
 use axum::body::Body;

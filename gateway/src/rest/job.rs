@@ -99,7 +99,7 @@ async fn by_scope(
     encode(Answer { meta: wire::from_proto(job)?, data }).await
 }
 
-/// The job with the metrics that the body lists; none listed means all, as recorded.
+/// The job with the metrics that the body lists; `null` means all.
 async fn as_list(
     caller: Arc<Caller>,
     Extract(state): Extract<State>,
@@ -110,7 +110,7 @@ async fn as_list(
     let limits = state.settings().bodies;
     let body = body::whole(body, &headers, limits.json, limits).await?;
     let job = find(&state, &caller, &id).await?;
-    let metrics = strict::texts(DECODING, &body)?.filter(|metrics| !metrics.is_empty());
+    let metrics = strict::texts(DECODING, &body)?;
     let data = load(&state, &caller, &job, metrics).await?;
     let listed = data.metrics.into_iter().flat_map(|(name, scopes)| {
         scopes.into_iter().map(move |(scope, metric)| Listed {

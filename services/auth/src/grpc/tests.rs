@@ -65,6 +65,13 @@ async fn call(client: &AuthClient<Transport>, method: &str, caller: Option<&Call
         ),
         "GetUser" => answer!(get_user, wire::GetUserRequest { username: "bob".into() }),
         "LookupUsers" => answer!(lookup_users, wire::LookupUsersRequest { usernames: vec!["bob".into()] }),
+        "GetSettings" => answer!(get_settings, wire::GetSettingsRequest {}),
+        "PutSetting" => answer!(
+            put_setting,
+            wire::PutSettingRequest {
+                setting: Some(wire::Setting { name: "jobsPerPage".into(), value: "25".into() })
+            }
+        ),
         other => panic!("{other} is not called by this test"),
     };
     status.map_or(Code::Ok, |status| status.code())
@@ -79,7 +86,12 @@ async fn every_method_answers_every_role_as_the_access_table_says() {
         methods += 1;
         let method = rpc.path.rsplit('/').next().unwrap();
         // a process acting for itself
-        let ok = if method == "Authenticate" { Code::Unauthenticated } else { Code::Ok };
+        let ok = match method {
+            "Authenticate" => Code::Unauthenticated,
+            // settings are kept for users of the table only
+            "PutSetting" => Code::FailedPrecondition,
+            _ => Code::Ok,
+        };
         assert_eq!(call(&harness.client, method, None).await, ok, "{method} by the gateway itself");
         for roles in
             [&[] as &[Role], &[Role::Api], &[Role::User], &[Role::Manager], &[Role::Support], &[Role::Admin]]
@@ -89,13 +101,14 @@ async fn every_method_answers_every_role_as_the_access_table_says() {
                 (_, "GetUser") if roles.iter().all(|role| matches!(role, Role::Api | Role::User)) => {
                     Code::PermissionDenied
                 }
+                (_, "PutSetting") => Code::FailedPrecondition,
                 _ => Code::Ok,
             };
             let found = call(&harness.client, method, Some(&caller("eve", roles))).await;
             assert_eq!(found, expected, "{method} by {roles:?}");
         }
     }
-    assert_eq!(methods, 5);
+    assert_eq!(methods, 7);
 }
 
 #[tokio::test]
