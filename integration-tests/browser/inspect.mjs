@@ -69,26 +69,28 @@ async function accessible(page) {
   expectNone(findings, 'axe')
 }
 
+/** Runs in the page: what is wider than the window. */
+export function sideways() {
+  const { scrollWidth, clientWidth } = document.documentElement
+  if (scrollWidth <= clientWidth) return []
+  const wide = [...document.body.querySelectorAll('*')].filter(
+    (element) => element.getBoundingClientRect().right > clientWidth + 1,
+  )
+  return [
+    `${scrollWidth} px on ${clientWidth} px: ${wide
+      .slice(0, 5)
+      .map((one) => `${one.tagName}.${one.className}`)
+      .join(', ')}`,
+  ]
+}
+
 async function fits({ page, name }) {
-  const overflow = () => {
-    const { scrollWidth, clientWidth } = document.documentElement
-    if (scrollWidth <= clientWidth) return []
-    const wide = [...document.body.querySelectorAll('*')].filter(
-      (element) => element.getBoundingClientRect().right > clientWidth + 1,
-    )
-    return [
-      `${scrollWidth} px on ${clientWidth} px: ${wide
-        .slice(0, 5)
-        .map((one) => `${one.tagName}.${one.className}`)
-        .join(', ')}`,
-    ]
-  }
-  expectNone(await page.evaluate(overflow), 'sideways')
+  expectNone(await page.evaluate(sideways), 'sideways')
   if (name !== 'phone') return
   const size = page.viewportSize()
   await page.setViewportSize({ ...size, width: NARROWEST })
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
-  const narrow = await page.evaluate(overflow)
+  const narrow = await page.evaluate(sideways)
   await page.setViewportSize(size)
   expectNone(narrow, 'sideways')
 }

@@ -14,6 +14,7 @@ import { live } from './pages/live.mjs'
 import { login } from './pages/login.mjs'
 import { rights } from './pages/rights.mjs'
 import { theme } from './pages/theme.mjs'
+import { visit } from './pages/visit.mjs'
 import { Report } from './report.mjs'
 import { Site } from './site.mjs'
 
@@ -32,6 +33,7 @@ const PARTS = {
   job: (ground) => job(ground.report, ground.browser, ground.site, ground.operator),
   rights: (ground) => rights(ground.report, ground.browser, ground.site, ground.ada),
   theme: (ground) => theme(ground.report, ground.browser, ground.site, ground.operator),
+  visit: (ground) => visit(ground.report, ground.browser, ground.site, ground.operator),
   live: (ground) =>
     live(ground.report, ground.browser, ground.site, ground.operator, { restart: deployment === 'one' }),
 }

@@ -7,7 +7,8 @@ import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-const BIN = process.env.CC_BIN ?? join(resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target'), 'debug')
+/** `CC_PROFILE`: of which build, for measurements. */
+const BIN = join(resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target'), process.env.CC_PROFILE ?? 'debug')
 /** Finished jobs in the history. */
 const JOBS = 60
 
@@ -40,6 +41,7 @@ const configuration = (port) => ({
     'emission-constant': 317,
     resampling: { 'minimum-points': 600, trigger: 300, resolutions: [240, 60] },
   },
+  site: { name: 'Northwind HPC', contact: 'hpc-support@northwind.example' },
   auth: { jwts: { 'max-age': '2000h' } },
   cron: { 'duration-worker': '1m', 'footprint-worker': '2m' },
   archive: { kind: 'file', path: './var/job-archive' },

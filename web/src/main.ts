@@ -1,3 +1,4 @@
+import '@/lib/first-view'
 import { mount } from 'svelte'
 import '@/styles/base.css'
 import App from '@/App.svelte'

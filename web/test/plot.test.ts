@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { PlotData } from '@/lib/metrics/plot-data'
 import { drawnData, staleFrom, yRange } from '@/lib/plot/draw-data'
 import { clampZoom, pan, zoomAround } from '@/lib/plot/group.svelte'
+import { spread } from '@/lib/plot/chart-marks'
 import { cellValue, heatRows, heatTable } from '@/lib/plot/heat'
 import { spark } from '@/lib/plot/spark'
 
@@ -143,5 +144,20 @@ describe('a sparkline', () => {
   it('lies on the same scale whatever its own values', () => {
     expect(spark(plot([[5, 5]]), 10, 60, 200).line).toBe('M0.0 12.0L100.0 12.0')
     expect(spark(plot([[50, 50]]), 10, 60, 200).line).toBe('M0.0 1.0L100.0 1.0')
+  })
+})
+
+describe('names beside the plot', () => {
+  it('stay where they wish to be when nothing is in the way', () => {
+    expect(spread([20, 60, 90], 10, 0, 100)).toEqual([20, 60, 90])
+  })
+
+  it('move apart until none lies on another', () => {
+    expect(spread([50, 52, 53], 10, 0, 100)).toEqual([50, 60, 70])
+  })
+
+  it('stay inside, also at the ends', () => {
+    expect(spread([0, 1], 10, 0, 100)).toEqual([5, 15])
+    expect(spread([97, 98, 99], 10, 0, 100)).toEqual([75, 85, 95])
   })
 })

@@ -24,6 +24,15 @@ export async function login(report, browser, site) {
       expect(await page.isVisible('form[action="/login"]'), 'no form')
       expectEqual(await page.inputValue('input[name=redirect]'), LINK, 'kept address')
     })
+    await report.check(`${device.name}: the login page names the site, the product and whom to ask`, async () => {
+      expectEqual((await page.textContent('h1')).trim(), 'Northwind HPC', 'site')
+      const product = (await page.innerText('.login-product')).replaceAll(/\s+/g, ' ')
+      expectEqual(product, 'Job monitoring with ClusterCockpit', 'product')
+      expectEqual(await page.title(), 'Authentication failed - Northwind HPC', 'title')
+      const contact = page.locator('.login-contact a')
+      expectEqual(await contact.getAttribute('href'), 'mailto:hpc-support@northwind.example', 'contact')
+      expect(!(await page.isVisible('.login-words')), 'the contact stands there twice')
+    })
     await inspect(report, window, 'login')
     if (device === PHONE) {
       await window.close()

@@ -36,6 +36,7 @@ export const ICONS = {
   logout: 'M6.5 2.5h-4v11h4M6 8h8M11 5l3 3-3 3',
   node: 'M2.5 3h11v4h-11zM2.5 9h11v4h-11zM5 5h.5M5 11h.5',
   unplug: 'M2.5 13.5L6 10M10 6l3.5-3.5M4 8l4 4 1.5-1.5-4-4zM8.5 5.5l2 2M7 4l5 5',
+  print: 'M4.5 6V2.5h7V6M4.5 11.5h-2V6h11v5.5h-2M4.5 9.5h7v4h-7z',
   keyboard: 'M1.5 4.5h13v7h-13zM4 7h.5M6.5 7h.5M9 7h.5M11.5 7h.5M5 9.5h6',
 } as const
 

@@ -27,3 +27,11 @@ export async function inSlices<Item>(
     for (const item of items.slice(at, at + perFrame)) act(item)
   }
 }
+
+/** Does something when the page has been at rest for a while after its first view; in Safari, which cannot tell, a moment later. */
+export function requestIdle(act: () => void): void {
+  setTimeout(() => {
+    if (typeof window.requestIdleCallback === 'function') window.requestIdleCallback(act)
+    else act()
+  }, 1500)
+}

@@ -18,13 +18,18 @@ export const pageMeta = {
   needs: meta('needs'),
   /** Who is signed in. */
   user: meta('user'),
+  /** And as what; empty where the server does not say. */
+  roles: meta('roles')
+    .split(' ')
+    .filter((role) => role !== ''),
 }
 
 let titled = false
 
-/** `Jobs - ClusterCockpit`. A change tells those who do not see it that another page is here. */
-export function setTitle(title: string): void {
-  if (titled && document.title !== title) announcer.say(title.replace(/ - ClusterCockpit$/, ''))
+/** `Jobs - Name of the site`. A change tells those who do not see it that another page is here. */
+export function setTitle(page: string): void {
+  const title = `${page} - ${pageMeta.siteName}`
+  if (titled && document.title !== title) announcer.say(page)
   titled = true
   document.title = title
 }

@@ -28,6 +28,14 @@ export const userPath = (name: string): string => `/monitoring/user/${encodeURIC
 export const jobPath = (id: number | string): string => `/monitoring/job/${id}`
 export const JOBS_PATH = '/monitoring/jobs/'
 
+/** Support and administrators: they come for the jobs of others. */
+export const isStaff = (roles: readonly string[]): boolean =>
+  roles.includes('admin') || roles.includes('support')
+
+/** Home is the reader's own jobs; staff, who seldom have any, see those of all. */
+export const homePath = (user: string, roles: readonly string[]): string =>
+  user === '' || isStaff(roles) ? JOBS_PATH : userPath(user)
+
 interface Entry {
   /** Names a history entry, so that what a page looked like can be found again. */
   key: string

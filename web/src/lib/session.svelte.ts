@@ -1,4 +1,4 @@
-import { onSignedOut, query } from '@/lib/api/client'
+import { onSessionEnd, query } from '@/lib/api/client'
 import { BootDocument, type Boot } from '@/lib/api/documents'
 import { asProblem, type Problem } from '@/lib/api/problem'
 import { Catalog } from '@/lib/metrics/catalog'
@@ -9,16 +9,22 @@ class Session {
   #boot = $state.raw<Boot | null>(null)
   #problem = $state.raw<Problem | null>(null)
   #ended = $state(false)
+  #tellKnown: () => void = () => undefined
+  /** Kept once it is known who the reader is and what is measured. */
+  readonly known = new Promise<void>((resolve) => (this.#tellKnown = resolve))
   readonly #catalog = $derived(this.#boot && new Catalog(this.#boot))
 
   constructor() {
-    onSignedOut(() => (this.#ended = true))
+    onSessionEnd((ended) => (this.#ended = ended))
   }
 
   async load(): Promise<void> {
     this.#problem = null
     try {
-      this.#boot = await query(BootDocument, {})
+      const boot = await query(BootDocument, {})
+      // Whoever waits goes on before the page is drawn with it.
+      this.#tellKnown()
+      this.#boot = boot
     } catch (error) {
       this.#problem = asProblem(error)
     }
@@ -47,16 +53,12 @@ class Session {
   }
 
   get roles(): readonly string[] {
-    return this.#boot?.me?.roles ?? []
+    return this.#boot?.me?.roles ?? pageMeta.roles
   }
 
-  /** Support and administrators: they come for the jobs of others. */
-  get isStaff(): boolean {
-    return this.roles.includes('admin') || this.roles.includes('support')
-  }
-
+  /** Whether name and roles are known. */
   get isKnown(): boolean {
-    return this.#boot !== null
+    return this.#boot !== null || pageMeta.roles.length > 0
   }
 }
 

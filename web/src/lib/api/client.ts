@@ -13,12 +13,22 @@ function hex(bytes: number): string {
   ).join('')
 }
 
-const listeners = new Set<() => void>()
+const listeners = new Set<(ended: boolean) => void>()
+let ended = false
 
-/** Calls back when a request finds that the session has ended. */
-export function onSignedOut(listener: () => void): () => void {
+/** Whether the last request found that nobody is signed in any more. */
+export const isSignedOut = (): boolean => ended
+
+/** Calls back when a request finds that the session has ended, and when one succeeds after that. */
+export function onSessionEnd(listener: (ended: boolean) => void): () => void {
   listeners.add(listener)
   return () => listeners.delete(listener)
+}
+
+function noteSession(isOver: boolean): void {
+  if (ended === isOver) return
+  ended = isOver
+  for (const listener of listeners) listener(isOver)
 }
 
 /** Seconds by which the server's clock is ahead of this browser's, as last seen. */
@@ -47,7 +57,47 @@ export async function query<Result, Variables>(
   variables: Variables,
   signal?: AbortSignal,
 ): Promise<Result> {
-  return (await send(String(document), variables, signal)) as Result
+  const early = takeEarly(String(document), variables, signal)
+  return (await (early ?? send(String(document), variables, signal))) as Result
+}
+
+/** Requests of the first view that were sent before anybody asked, by text and variables. */
+const sentEarly = new Map<string, { answer: Promise<unknown>; controller: AbortController }>()
+/** After so long, ms, an early answer is no answer to a question asked now. */
+const EARLY = 5000
+
+const nameOf = (text: string, variables: unknown): string => text + JSON.stringify(variables)
+
+/**
+ * Sends a request before the page that needs it is built. The first `query` with the same document
+ * and variables takes its answer instead of asking again.
+ */
+export function sendEarly<Result, Variables>(
+  document: TadaDocumentNode<Result, Variables, unknown>,
+  variables: Variables,
+): Promise<Result> {
+  const name = nameOf(String(document), variables)
+  const controller = new AbortController()
+  const answer = send(String(document), variables, controller.signal)
+  sentEarly.set(name, { answer, controller })
+  // Whoever takes it hears of a failure.
+  answer.catch(() => undefined)
+  setTimeout(() => sentEarly.delete(name), EARLY)
+  return answer as Promise<Result>
+}
+
+function takeEarly(
+  text: string,
+  variables: unknown,
+  signal: AbortSignal | undefined,
+): Promise<unknown> | null {
+  if (sentEarly.size === 0) return null
+  const name = nameOf(text, variables)
+  const early = sentEarly.get(name)
+  if (early === undefined) return null
+  sentEarly.delete(name)
+  signal?.addEventListener('abort', () => early.controller.abort())
+  return early.answer
 }
 
 /** As `query`, for a document that is put together at run time. */
@@ -83,9 +133,10 @@ export async function send(
 
 async function read(response: Response, requestId: string, signal?: AbortSignal): Promise<unknown> {
   if (response.status === 401) {
-    for (const listener of listeners) listener()
+    noteSession(true)
     throw problem('signed-out', requestId)
   }
+  if (response.ok) noteSession(false)
   const isJson = (response.headers.get('Content-Type') ?? '').includes('json')
   if (!isJson) throw problemOfStatus(response.ok ? 500 : response.status, requestId)
   let answer: Answer

@@ -1,5 +1,5 @@
 import { untrack } from 'svelte'
-import { noteServerTime, send } from '@/lib/api/client'
+import { isSignedOut, noteServerTime, send } from '@/lib/api/client'
 
 /** One change of a job, as the server pushes it. */
 export interface JobEvent {
@@ -72,9 +72,9 @@ class Live {
     this.#asOf = new Date()
   }
 
-  /** True when pages should fetch by the clock as well: seen and not paused. */
+  /** True when pages should fetch by the clock as well: seen, not paused, and somebody is signed in. */
   get active(): boolean {
-    return !this.#paused && document.visibilityState === 'visible'
+    return !this.#paused && !isSignedOut() && document.visibilityState === 'visible'
   }
 
   listen(listener: LiveListener): () => void {
@@ -158,8 +158,9 @@ class Live {
   #lose(): void {
     this.#close()
     this.#missed = true
-    if (this.#listeners.size === 0 || !this.active) return
+    if (this.#listeners.size === 0) return
     this.#status = 'lost'
+    if (!this.active) return
     const wait = BACK_OFF[Math.min(this.#attempt, BACK_OFF.length - 1)] ?? 30_000
     this.#attempt += 1
     // Tabs that lost the same server do not come back in the same instant.

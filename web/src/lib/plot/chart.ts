@@ -34,8 +34,8 @@ export interface ChartEvents {
 /** Room for the y axis, CSS px: the same for all, so that plots below each other line up. */
 export const AXIS_WIDTH = 46
 const AXIS_HEIGHT = 22
-/** Room at the right edge: the last label of the time axis may reach into it. */
-export const PAD_RIGHT = 22
+/** Room at the right edge: for the names of thresholds, and for the last label of the time axis. */
+export const padRight = (compact: boolean): number => (compact ? 22 : 46)
 const PAD_TOP = 16
 
 /** A time plot on a canvas; redraws what changed and keeps the rest. */
@@ -103,7 +103,7 @@ export class Chart {
     return {
       width,
       height,
-      padding: [PAD_TOP, PAD_RIGHT, 0, 0],
+      padding: [PAD_TOP, padRight(compact), 0, 0],
       legend: { show: false },
       cursor: {
         y: false,

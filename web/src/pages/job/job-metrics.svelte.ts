@@ -41,6 +41,8 @@ export class JobMetrics {
   #wishes: Wish[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
   readonly #running = new Set<AbortController>()
+  /** Questions whose answers are not here yet. */
+  readonly #open = new Set<Promise<void>>()
 
   constructor(
     private readonly id: string,
@@ -59,9 +61,17 @@ export class JobMetrics {
     this.#schedule()
   }
 
-  wish(wishes: Wish[]): void {
+  /** `first`: plots that are on the screen when nothing has been asked yet; they are asked for at once. */
+  wish(wishes: Wish[], first = 0): void {
     this.#wishes = wishes
-    this.#schedule()
+    if (this.#had.size === 0 && first > 0) void this.#ask(wishes.slice(0, first))
+    else this.#schedule()
+  }
+
+  /** Loads what any plot lacks, on the screen or not; kept when all of it is there or has failed. */
+  async loadAll(): Promise<void> {
+    void this.#ask(this.#wishes.filter((wish) => this.#lacks(wish)))
+    await Promise.all(this.#open)
   }
 
   /** Asks again for what is on the screen; the curves stay until the new ones are there. */
@@ -105,7 +115,12 @@ export class JobMetrics {
       this.#had.set(wish.metric, { scope: wish.scope, points: wish.points })
       this.#plots.set(wish.metric, { ...this.of(wish.metric), loading: true })
     }
-    await Promise.all([...groups.values()].map((group) => this.#askGroup(group)))
+    const asked = Promise.all([...groups.values()].map((group) => this.#askGroup(group))).then(
+      () => undefined,
+    )
+    this.#open.add(asked)
+    await asked
+    this.#open.delete(asked)
   }
 
   async #askGroup(wishes: Wish[]): Promise<void> {

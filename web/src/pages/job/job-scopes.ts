@@ -1,6 +1,7 @@
 import type { JobFacts, MetricConfig, SubCluster } from '@/lib/api/documents'
 import type { JobViewState } from '@/lib/url/job-state'
 import { scopesOf } from '@/lib/metrics/catalog'
+import { MAX_LINES } from '@/lib/metrics/plot-data'
 
 const ORDER = ['cpu_load', 'flops_any', 'mem_bw', 'mem_used', 'acc_utilization', 'acc_mem_used']
 
@@ -44,6 +45,12 @@ export function scopeFor(
   if (offered.includes(wanted)) return wanted
   // Finer than measured is shown as measured.
   return wanted === 'node' ? 'node' : defaultScope(job, config)
+}
+
+/** Lines that the names of the series take below each plot: few names fit into one, a band needs no more. */
+export function legendLines(job: Pick<JobFacts, 'numNodes' | 'numAcc'>): number {
+  const names = [job.numNodes, job.numAcc]
+  return names.some((count) => count > 2 && count <= MAX_LINES) ? 2 : 1
 }
 
 /** Instants a plot of this width needs, so that the window has one for each pixel or two. */

@@ -8,9 +8,8 @@ import {
 } from '@/lib/api/documents'
 import { asProblem, isAbort, type Problem } from '@/lib/api/problem'
 import { live } from '@/lib/live/events.svelte'
+import { jobsQuestion, PAGE_SIZE, pagesOf } from './jobs-question'
 
-/** Rows asked for at once. */
-export const PAGE_SIZE = 50
 /** Pages kept; those farthest from the screen go first. */
 const MAX_PAGES = 40
 
@@ -39,6 +38,9 @@ export class JobsData {
   #filter: JobFilterInput[] = []
   #order: OrderInput | null = null
   readonly #running = new Map<number, AbortController>()
+
+  /** `onRows` is told of a page (counted from 0) before it is shown. */
+  constructor(private readonly onRows: (page: number, rows: JobRow[]) => void = () => undefined) {}
 
   get count(): number | null {
     return this.#count
@@ -173,6 +175,7 @@ export class JobsData {
     try {
       const { rows, count } = await this.#fetch(pages, controller.signal)
       if (key !== this.#key) return false
+      for (const [at, page] of pages.entries()) this.onRows(page, rows[at] ?? [])
       for (const [at, page] of pages.entries()) this.#keep(page, rows[at] ?? [])
       this.#count = count ?? (pages[0] ?? 0) * PAGE_SIZE + rows.flat().length
       this.#problem = null
@@ -196,7 +199,8 @@ export class JobsData {
     const page = (index: number) => ({ itemsPerPage: PAGE_SIZE, page: index + 1 })
     const common = { filter: this.#filter, order: this.#order }
     if (second === undefined) {
-      const { jobs } = await query(JobsDocument, { ...common, page: page(first) }, signal)
+      const question = jobsQuestion(this.#filter, this.#order, first)
+      const { jobs } = await query(JobsDocument, question, signal)
       return { rows: [jobs.items], count: jobs.count }
     }
     const answer = await query(
@@ -218,10 +222,4 @@ export class JobsData {
     }
     this.#pages = pages
   }
-}
-
-function pagesOf(from: number, to: number): number[] {
-  const first = Math.floor(Math.max(from, 0) / PAGE_SIZE)
-  const last = Math.floor(Math.max(to - 1, from, 0) / PAGE_SIZE)
-  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
 }

@@ -53,8 +53,9 @@ export class ListMetrics {
     this.#visible = rows
     this.#cancelUnseen()
     clearTimeout(this.#timer)
-    const first = this.#jobs.size === 0 && this.#running.length === 0
-    this.#timer = setTimeout(() => void this.#askMissing(), first ? 0 : SETTLE)
+    // The first screenful at once, even before its rows are drawn; later ones when scrolling rests.
+    if (this.#jobs.size === 0 && this.#running.length === 0) void this.#askMissing()
+    else this.#timer = setTimeout(() => void this.#askMissing(), SETTLE)
   }
 
   /** Asks again for jobs that are on the screen; their old curves stay meanwhile. */
