@@ -7,8 +7,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const ROOT = resolve(import.meta.dirname, '../..')
-/** `CC_PROFILE`: of which build, for measurements. */
-const BIN = join(resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target'), process.env.CC_PROFILE ?? 'debug')
+const BIN = process.env.CC_BIN ?? join(resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target'), 'debug')
 /** Finished jobs in the history. */
 const JOBS = 60
 
