@@ -89,6 +89,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
         tasks: deps.tasks.at(Stage::Requests),
         limits: deps.config.grpc.ingest.clone(),
         copies,
+        short_below: deps.config.main.short_running_jobs_duration,
     };
     Ok(Routes::new(JobDbServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX)))
 }

@@ -10,6 +10,7 @@ mod queue;
 mod queue_writes;
 mod row;
 mod schema;
+mod statistics;
 mod unit;
 
 use cc_database::{Database, side};
@@ -18,6 +19,7 @@ use cc_model::{Job, Tag};
 use super::change::Change;
 use super::nodes::{NodeFilter, NodeView, StateCounts, StateTimes};
 use super::query::{Filter, Query};
+use super::statistics::{Found, Question};
 use super::visible::{TagScopes, Visible};
 use super::{
     DbId, Keep, Listing, Load, Needed, NodeStore, Overlap, Queued, Result, RunningHosts, Store, ToCopy,
@@ -63,6 +65,10 @@ impl Store for SqliteStore {
     async fn count(&self, visible: &Visible, filters: &[Filter]) -> Result<u64> {
         let mut reader = self.database.read().await?;
         list::count(&mut reader, visible, filters, self.database.quirks()).await
+    }
+
+    async fn statistics(&self, visible: &Visible, question: &Question, now: i64) -> Result<Found> {
+        statistics::statistics(&self.database, visible, question, now).await
     }
 
     async fn get(&self, scopes: &TagScopes, id: DbId, now: i64) -> Result<Option<Job>> {
