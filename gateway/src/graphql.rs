@@ -16,6 +16,7 @@ mod query;
 mod scalars;
 mod series;
 mod stats;
+mod statistics;
 mod transport;
 
 use std::sync::LazyLock;

@@ -125,6 +125,7 @@ pub const TABLE: &[Rpc] = &[
     rpc("/clustercockpit.job_db.v1.JobDb/Ingest", &[Gateway], API, 60, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ListJobs", &[Gateway], ANY_ROLE, 60, true),
     rpc("/clustercockpit.job_db.v1.JobDb/CountJobs", &[Gateway], ANY_ROLE, 60, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/JobStatistics", &[Gateway], ANY_ROLE, 60, true),
     rpc("/clustercockpit.job_db.v1.JobDb/GetJob", &[Gateway], ANY_ROLE, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ListTags", &[Gateway], Needs::Authenticated, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ChangeTags", &[Gateway], ANY_ROLE, 60, true),

@@ -121,6 +121,18 @@ pub(super) struct NodeFilter {
     time_start: Option<i64>,
 }
 
+impl JobFilter {
+    /// The cluster that the jobs must be of, if that is said with `eq`.
+    pub(super) fn cluster_eq(&self) -> Option<&str> {
+        self.cluster.as_ref()?.eq.as_deref()
+    }
+
+    /// Whether it asks for running jobs and no others.
+    pub(super) fn only_running(&self) -> bool {
+        self.state.as_deref().is_some_and(|states| matches!(states, [one] if one.0 == "running"))
+    }
+}
+
 impl From<StringInput> for proto::StringFilter {
     fn from(input: StringInput) -> Self {
         Self {

@@ -14,6 +14,7 @@ use super::node_metrics::{Asked, ClusterMetrics, Listed, NodeMetrics, NodesResul
 use super::nodes::{Count, Node, NodeStateResultList, NodeStates, NodeStatesTimed};
 use super::scalars::{Any, MetricScope, Time};
 use super::series::{JobMetricWithName, JobMetricsOfJob, MetricStatistics, outward};
+use super::statistics::{self, Aggregate, JobsStatistics, SortByAggregate};
 use super::stats::{NamedStats, NamedStatsWithScope, ScopedStats, archived_stats, live_stats};
 use crate::series::{Wanted, in_store};
 use cc_runtime::caller::Role;
@@ -185,6 +186,31 @@ impl Query {
             count: answer.count,
             has_next_page: Some(answer.has_next_page),
         })
+    }
+
+    /// Sums and histograms over the jobs the caller may see, as far as the fields are selected.
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    async fn jobs_statistics(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<Vec<JobFilter>>,
+        metrics: Option<Vec<String>>,
+        page: Option<PageRequest>,
+        sort_by: Option<SortByAggregate>,
+        group_by: Option<Aggregate>,
+        #[graphql(default_with = "Some(\"1h\".to_owned())")] num_duration_bins: Option<String>,
+        #[graphql(default_with = "Some(10)")] num_metric_bins: Option<i64>,
+    ) -> Result<Vec<JobsStatistics>> {
+        let arguments = statistics::Arguments {
+            filter,
+            metrics,
+            page,
+            sort_by,
+            group_by,
+            num_duration_bins: num_duration_bins.unwrap_or_else(|| "1h".to_owned()),
+            num_metric_bins: num_metric_bins.unwrap_or(10),
+        };
+        statistics::load(ctx, context::of(ctx)?, arguments).await
     }
 
     /// Additive: the series of many jobs in one request, in the order of `ids` (at most 100). A job that does not exist

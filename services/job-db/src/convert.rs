@@ -2,9 +2,11 @@
 
 mod event;
 mod filter;
+mod statistics;
 
 pub(crate) use event::{EVENTS_MAX, batch, decode_parked, event_results};
 pub(crate) use filter::{filters, node_filters, query};
+pub(crate) use statistics::question;
 
 use cc_model::{Job, Tag};
 use cc_proto::common::v1 as common;

@@ -41,6 +41,8 @@ pub(crate) struct Service<S: Store> {
     pub(crate) limits: IngestLimits,
     pub(crate) copies: Copies<S, RemoteArchive>,
     pub(crate) tagging: Tagging<S, RemoteArchive>,
+    /// `short-running-jobs-duration`, seconds.
+    pub(crate) short_below: i64,
 }
 
 impl<S: Store> std::fmt::Debug for Service<S> {
@@ -101,6 +103,13 @@ impl<S: NodeStore> JobDb for Service<S> {
         request: Request<proto::CountJobsRequest>,
     ) -> Answer<proto::CountJobsResponse> {
         self.count_jobs_impl(request).await
+    }
+
+    async fn job_statistics(
+        &self,
+        request: Request<proto::JobStatisticsRequest>,
+    ) -> Answer<proto::JobStatisticsResponse> {
+        self.job_statistics_impl(request).await
     }
 
     async fn get_job(&self, request: Request<proto::GetJobRequest>) -> Answer<proto::GetJobResponse> {

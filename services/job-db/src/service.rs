@@ -110,6 +110,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
         limits: deps.config.grpc.ingest.clone(),
         copies,
         tagging,
+        short_below: deps.config.main.short_running_jobs_duration,
     };
     Ok(Routes::new(JobDbServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX)))
 }

@@ -12,6 +12,7 @@ pub(crate) mod nodes;
 mod property;
 pub(crate) mod query;
 pub(crate) mod sqlite;
+pub(crate) mod statistics;
 pub(crate) mod visible;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use self::change::Change;
 use self::ledger::{Adapter, Dead, Parked, Recorded, Stream, Superseded};
 use self::nodes::{NodeFilter, NodeRow, NodeView, StateCounts, StateTimes};
 use self::query::{Filter, Query};
+use self::statistics::{Found, Question};
 use self::visible::{TagScopes, Visible};
 
 /// Database id of a job: `job.id`, never an id of the reference's buffer table.
@@ -160,6 +162,14 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
 
     /// How many jobs [`Store::list`] would find.
     fn count(&self, visible: &Visible, filters: &[Filter]) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Sums and histograms over the jobs that [`Store::list`] would find. `now` dates running durations.
+    fn statistics(
+        &self,
+        visible: &Visible,
+        question: &Question,
+        now: i64,
+    ) -> impl Future<Output = Result<Found>> + Send;
 
     /// One job with metadata and visible tags, whoever may see it: the caller checks with [`Visible::allows`].
     fn get(&self, scopes: &TagScopes, id: DbId, now: i64)

@@ -10,7 +10,7 @@ use crate::store::query::{
     TERMS_MAX, TEXT_BYTES_MAX, Term, TextColumn, TextOp,
 };
 
-fn invalid(field: &'static str, problem: impl Into<String>) -> Error {
+pub(super) fn invalid(field: &'static str, problem: impl Into<String>) -> Error {
     Error::InvalidFilter { field, problem: problem.into() }
 }
 

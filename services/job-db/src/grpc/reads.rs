@@ -68,6 +68,17 @@ impl<S: NodeStore> Service<S> {
         Ok(Response::new(proto::CountJobsResponse { count }))
     }
 
+    pub(super) async fn job_statistics_impl(
+        &self,
+        request: Request<proto::JobStatisticsRequest>,
+    ) -> Answer<proto::JobStatisticsResponse> {
+        let visible = Visible::to(&caller::of(&request)?)?;
+        let asked = convert::question(request.into_inner(), self.short_below)?;
+        let now = self.clock.unix();
+        let found = self.store.statistics(&visible, &asked.question, now).await.map_err(Error::from)?;
+        Ok(Response::new(asked.answer(found)))
+    }
+
     /// A job that the caller may see, dated now.
     async fn visible_job(&self, caller: &Caller, id: i64) -> Result<cc_model::Job, Error> {
         let visible = Visible::to(caller)?;

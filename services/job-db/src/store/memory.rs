@@ -1,6 +1,7 @@
 //! The naive twin of the database: every rule as a loop over rows. Slow, small, and the judge of the other one.
 
 mod rows;
+mod statistics;
 mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use super::change::Change;
 use super::ledger::{Adapter, Dead, Parked, Recorded, Stream, Superseded};
 use super::nodes::NodeRow;
 use super::query::{Filter, Page, Query};
+use super::statistics::{Found, Question};
 use super::visible::{TagScopes, Visible};
 use super::{
     DbId, Keep, Listing, Load, Metadata, Needed, Overlap, Queued, Result, RunningHosts, Store, ToCopy,
@@ -97,6 +99,11 @@ impl Store for MemoryStore {
 
     async fn count(&self, visible: &Visible, filters: &[Filter]) -> Result<u64> {
         Ok(self.tables().await.matching(visible, filters).len() as u64)
+    }
+
+    async fn statistics(&self, visible: &Visible, question: &Question, now: i64) -> Result<Found> {
+        let jobs = self.tables().await.matching(visible, &question.filters);
+        Ok(statistics::statistics(&jobs, question, now))
     }
 
     async fn get(&self, scopes: &TagScopes, id: DbId, now: i64) -> Result<Option<Job>> {

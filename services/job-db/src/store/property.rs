@@ -12,6 +12,7 @@ use super::query::{
     Bounds, Filter, IntColumn, MetricKey, NumberOp, Order, Page, Query, SortColumn, SortKey, Term,
     TextColumn, TextOp,
 };
+use super::statistics::{DurationBins, GroupColumn, MetricBins, Question};
 use super::visible::{TagScopes, Visible};
 use super::{Load, Metadata, Store, Unit};
 use crate::app::tests::{NOW, sqlite};
@@ -181,6 +182,34 @@ fn query() -> impl Strategy<Value = Query> {
     })
 }
 
+fn question() -> impl Strategy<Value = Question> {
+    let filter = proptest::collection::vec(term(), 0..3).prop_map(|terms| Filter { terms });
+    let columns =
+        vec![GroupColumn::User, GroupColumn::Project, GroupColumn::Cluster, GroupColumn::SubCluster];
+    let durations = (1..200_i64, 1..9_usize).prop_map(|(seconds, bins)| DurationBins { seconds, bins });
+    let counts = vec![IntColumn::NumNodes, IntColumn::NumAcc, IntColumn::NumHwthreads];
+    let metric = (select(vec!["m_avg", "m_max"]), 0.5..3.0_f64, 1..9_usize)
+        .prop_map(|(key, peak, bins)| MetricBins { key: MetricKey::new(key).unwrap(), peak, bins });
+    (
+        proptest::collection::vec(filter, 0..3),
+        proptest::option::of(select(columns)),
+        any::<bool>(),
+        0..400_i64,
+        proptest::option::of(durations),
+        proptest::collection::vec(select(counts), 0..3),
+        proptest::collection::vec(metric, 0..3),
+    )
+        .prop_map(|(filters, group, users, short_below, durations, values, metrics)| Question {
+            filters,
+            group,
+            users,
+            short_below,
+            durations,
+            values,
+            metrics,
+        })
+}
+
 fn callers() -> impl Strategy<Value = Caller> {
     let roles = vec![vec![Role::Admin], vec![Role::Api], vec![Role::User], vec![Role::Manager]];
     (word(), select(roles), proptest::collection::vec(word(), 0..2))
@@ -227,9 +256,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn lists_and_counts_are_those_of_the_oracle(
+    fn lists_counts_and_statistics_are_those_of_the_oracle(
         jobs in jobs(),
         requests in proptest::collection::vec((query(), callers()), 12),
+        questions in proptest::collection::vec((question(), callers()), 12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -247,6 +277,12 @@ proptest! {
                 }
                 let expected = naive.count(&visible, &query.filters).await.unwrap();
                 assert_eq!(real.count(&visible, &query.filters).await.unwrap(), expected);
+            }
+            for (question, caller) in &questions {
+                let visible = Visible::to(caller).unwrap();
+                let expected = naive.statistics(&visible, question, NOW).await.unwrap();
+                let found = real.statistics(&visible, question, NOW).await.unwrap();
+                assert_eq!(found, expected, "{question:?} for {caller:?}");
             }
             for cluster in WORDS {
                 let expected = naive.partitions(cluster).await.unwrap();

@@ -147,7 +147,6 @@ impl MetricKey {
     }
 
     /// The key.
-    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

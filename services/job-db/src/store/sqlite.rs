@@ -13,6 +13,7 @@ mod retention;
 mod row;
 mod schema;
 mod tagging;
+mod statistics;
 mod unit;
 
 use cc_database::{Database, side};
@@ -21,6 +22,7 @@ use cc_model::{Job, Tag};
 use super::change::Change;
 use super::nodes::{NodeFilter, NodeView, StateCounts, StateTimes};
 use super::query::{Filter, Query};
+use super::statistics::{Found, Question};
 use super::visible::{TagScopes, Visible};
 use super::{
     DbId, Keep, Listing, Load, Needed, NodeStore, Overlap, Queued, Result, RunningHosts, Store, ToCopy,
@@ -67,6 +69,10 @@ impl Store for SqliteStore {
     async fn count(&self, visible: &Visible, filters: &[Filter]) -> Result<u64> {
         let mut reader = self.database.read().await?;
         list::count(&mut reader, visible, filters, self.database.quirks()).await
+    }
+
+    async fn statistics(&self, visible: &Visible, question: &Question, now: i64) -> Result<Found> {
+        statistics::statistics(&self.database, visible, question, now).await
     }
 
     async fn get(&self, scopes: &TagScopes, id: DbId, now: i64) -> Result<Option<Job>> {

@@ -100,6 +100,15 @@ fn json<T: DeserializeOwned>(
     }))
 }
 
+/// Numbers of the JSON object in column `index` (a footprint); what is no number is left out.
+pub(crate) fn numbers(row: &SqliteRow, index: usize) -> sqlx::Result<Option<BTreeMap<String, f64>>> {
+    let Some(bytes) = row.try_get_unchecked::<Option<Vec<u8>>, _>(index)? else { return Ok(None) };
+    let object: Option<BTreeMap<String, serde_json::Value>> =
+        serde_json::from_slice(&bytes).unwrap_or_default();
+    let number = |(key, value): (String, serde_json::Value)| Some((key, value.as_f64()?));
+    Ok(object.map(|object| object.into_iter().filter_map(number).collect()))
+}
+
 fn narrow(value: i64) -> i32 {
     i32::try_from(value).unwrap_or(if value < 0 { i32::MIN } else { i32::MAX })
 }
