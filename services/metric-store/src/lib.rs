@@ -8,6 +8,7 @@
 //! | `registry`, `names` | which metrics are taken |
 //! | `log`, `checkpoint`, `load`, `wire`, `disk` | what survives: segment log, checkpoints, reading them back |
 //! | `read`, `raw_query`, [`job_query`], [`health`], `debug` | questions: the reference's query JSON, series of a job, freshness, content |
+//! | `nats` | samples from the message broker |
 //! | `grpc`, `standalone`, `start` | the service of the contract, the stand-alone server, how each is started |
 //! | [`metrics`] | counters |
 
@@ -27,6 +28,7 @@ mod load;
 mod log;
 pub mod metrics;
 mod names;
+mod nats;
 mod number;
 mod raw_query;
 mod read;

@@ -7,13 +7,14 @@ use cc_proto::metric_store::v1::metric_store_server::MetricStoreServer;
 use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
 use cc_runtime::config::metric_store::MetricStore as Section;
-use cc_runtime::health::Readiness;
+use cc_runtime::health::{Health, Readiness};
 use cc_runtime::tasks::Tasks;
 use tonic::service::Routes;
 
 use crate::error::Error;
 use crate::grpc::{Grpc, MINIMUM_POINTS};
 use crate::log::Durability;
+use crate::nats;
 use crate::store::{self, Options, Pinning, Store};
 
 /// What the service needs of its process.
@@ -27,6 +28,8 @@ pub struct Deps {
     pub tasks: Tasks,
     /// Says when all samples are loaded and the metrics are known.
     pub readiness: Readiness,
+    /// All parts of the process: the connection to the message broker becomes one of them.
+    pub health: Health,
 }
 
 /// Opens the store, starts its background work, and returns the routes of its gRPC service, without layers.
@@ -39,6 +42,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
     };
     let store = open(options(section, Pinning::Expected), deps.clock.clone()).await?;
     store::start(&store, &deps.tasks, &deps.readiness);
+    nats::start(&store, &deps.config, &deps.health, &deps.tasks);
     let resampling = deps.config.main.resampling.as_ref();
     let minimum = resampling.and_then(|resampling| resampling.minimum_points).filter(|points| *points > 0);
     let minimum = minimum.and_then(|points| usize::try_from(points).ok()).unwrap_or(MINIMUM_POINTS);
