@@ -28,15 +28,10 @@ impl Config {
         settings.chain(keys.map(|name| warning(".env", name, FOREIGN_TOKENS))).collect()
     }
 
-    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 9] {
+    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 8] {
         let store = self.metric_store.as_ref();
         let (main, auth) = (&self.main, &self.auth);
         [
-            (
-                !self.metric_store_external.is_empty(),
-                "metric-store-external",
-                "other metric stores are not asked yet: their samples are neither shown nor archived",
-            ),
             (
                 store.is_some_and(|store| store.cleanup != Cleanup::Delete),
                 "metric-store.cleanup.mode",
