@@ -15,6 +15,7 @@ mod nodes;
 mod query;
 mod scalars;
 mod series;
+mod stats;
 mod transport;
 
 use std::sync::LazyLock;

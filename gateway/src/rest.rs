@@ -18,6 +18,7 @@ pub mod stop_job;
 mod strict;
 pub mod tags;
 pub mod used_nodes;
+pub mod users;
 mod wire;
 pub mod write;
 

@@ -10,11 +10,11 @@ use crate::graphql;
 use crate::middleware::decompression;
 use crate::rest::{
     clusters, debug, delete_jobs, edit_meta, job, job_metrics, jobs, machine_state, nodestate, query,
-    start_job, stop_job, tags, used_nodes, write,
+    start_job, stop_job, tags, used_nodes, users, write,
 };
 use crate::settings::Settings;
 use crate::state::State;
-use crate::web::{events, fallback, login, spa};
+use crate::web::{config, events, fallback, login, spa};
 
 /// A registered route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Routes {
 
 /// The routes that exist with these settings.
 pub fn all(settings: &Settings) -> Routes {
-    let routes = pages(user_api(changes(rest(job_events(Routes::default(), settings)))));
+    let routes = administration(pages(user_api(changes(rest(job_events(Routes::default(), settings))))));
     if settings.authentication {
         sessions(routes)
     } else {
@@ -163,6 +163,26 @@ fn user_api(routes: Routes) -> Routes {
         .add(GET, &["/userapi/jobs/", "/userapi/jobs"], Gate::UserApi, &gated(get(jobs::list_own)))
         .add(GET_POST, &["/userapi/jobs/{id}"], Gate::UserApi, &gated(get(job::get_own).post(job::post_own)))
         .add(GET, &["/userapi/jobs/metrics/{id}"], Gate::UserApi, &gated(get(job_metrics::get_own)))
+}
+
+/// Users and taggers: for programs of administrators, and for their forms.
+fn administration(routes: Routes) -> Routes {
+    let create = on(MethodFilter::POST.or(MethodFilter::PUT), config::create_user);
+    let users = create.get(config::users).delete(config::delete_user);
+    routes
+        .add(GET, &["/api/users/", "/api/users"], Gate::Api, &get(users::list))
+        .add(POST, &["/api/user/{id}"], Gate::Api, &post(users::change))
+        .add(GET, &["/config/roles/", "/config/roles"], Gate::Config, &get(config::roles))
+        .add(
+            &[Method::GET, Method::POST, Method::PUT, Method::DELETE],
+            &["/config/users/", "/config/users"],
+            Gate::Config,
+            &users,
+        )
+        .add(POST, &["/config/user/{id}"], Gate::Config, &post(config::change_user))
+        .add(GET, &["/config/taggers/", "/config/taggers"], Gate::Config, &get(config::taggers))
+        .add(POST, &["/config/taggers/run/", "/config/taggers/run"], Gate::Config, &post(config::run_tagger))
+        .add(POST, &["/config/notice/", "/config/notice"], Gate::Config, &post(config::notice))
 }
 
 fn pages(routes: Routes) -> Routes {

@@ -1,6 +1,7 @@
 //! What browsers get: the pages, the login, the files of the UI, the event stream.
 
 pub mod assets;
+pub mod config;
 pub mod events;
 pub mod fallback;
 mod form;

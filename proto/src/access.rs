@@ -69,6 +69,7 @@ pub struct Rpc {
 
 const ANY_ROLE: Needs = Needs::AnyOf(&["api", "user", "manager", "support", "admin"]);
 const STAFF: Needs = Needs::AnyOf(&["admin", "support"]);
+const ADMIN: Needs = Needs::AnyOf(&["admin"]);
 const API: Needs = Needs::AnyOf(&["api"]);
 
 const fn rpc(
@@ -93,6 +94,10 @@ pub const TABLE: &[Rpc] = &[
     rpc("/clustercockpit.auth.v1.Auth/LookupUsers", &[Gateway], Needs::Authenticated, 10, true),
     rpc("/clustercockpit.auth.v1.Auth/GetSettings", &[Gateway], Needs::Authenticated, 10, true),
     rpc("/clustercockpit.auth.v1.Auth/PutSetting", &[Gateway], Needs::Authenticated, 10, true),
+    rpc("/clustercockpit.auth.v1.Auth/ListUsers", &[Gateway], ADMIN, 20, true),
+    rpc("/clustercockpit.auth.v1.Auth/CreateUser", &[Gateway], ADMIN, 20, false),
+    rpc("/clustercockpit.auth.v1.Auth/DeleteUser", &[Gateway], ADMIN, 20, true),
+    rpc("/clustercockpit.auth.v1.Auth/ChangeUser", &[Gateway], ADMIN, 20, false),
     rpc("/clustercockpit.archive.v1.Archive/ListClusters", &[Gateway, JobDb], Needs::Authenticated, 10, true),
     rpc("/clustercockpit.archive.v1.Archive/WatchClusters", &[Gateway, JobDb], Needs::Service, 0, true),
     rpc("/clustercockpit.archive.v1.Archive/ArchiveJob", &[JobDb], Needs::Service, 600, true),
@@ -137,6 +142,8 @@ pub const TABLE: &[Rpc] = &[
     rpc("/clustercockpit.job_db.v1.JobDb/UsedNodes", &[Gateway], API, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ConcurrentJobs", &[Gateway], ANY_ROLE, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/ImportJob", &[], Needs::Service, 60, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/ListTaggers", &[Gateway], ADMIN, 20, true),
+    rpc("/clustercockpit.job_db.v1.JobDb/RunTagger", &[Gateway], ADMIN, 20, false),
     rpc("/clustercockpit.job_db.v1.JobDb/Watch", &[Gateway], ANY_ROLE, 0, true),
     rpc("/clustercockpit.scheduler.v1.SchedulerIngest/Hello", &[], API, 30, true),
     rpc("/clustercockpit.scheduler.v1.SchedulerIngest/Publish", &[], API, 0, false),

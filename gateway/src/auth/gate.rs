@@ -138,6 +138,8 @@ gates!(
     Store,
     /// Passed [`Gate::UserApi`].
     UserApi,
+    /// Passed [`Gate::Config`].
+    Config,
     /// Passed [`Gate::Front`].
     Front
 );

@@ -12,8 +12,8 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
 use super::context::{Viewing, error as refusal, refused};
-use super::query::{NamedStats, live_stats, of_archive};
 use super::scalars::Samples;
+use super::stats::{NamedStats, live_stats, of_archive};
 use crate::series::{Wanted, in_store};
 
 /// Jobs of one list of statistics.

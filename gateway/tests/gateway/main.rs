@@ -26,4 +26,6 @@ mod scheduler;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod users;
+#[cfg(test)]
 mod web;

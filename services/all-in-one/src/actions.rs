@@ -1,18 +1,23 @@
 //! What the command line does besides serving (config-and-cli.md 6.3, 6.5, 6.6, 8): on the files, in this process, also
 //! while services run.
 
+mod database;
 mod import;
 mod init;
+mod init_db;
 
 use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
 
-use cc_database::{Database, Migrated};
+use cc_database::Database;
 use cc_model::Clusters;
 use cc_runtime::config::Config;
 use cc_runtime::config::archive::Place;
-use cc_runtime::files::lock::{DatabaseLock, Purpose};
+use cc_runtime::files::lock::DatabaseLock;
 use cc_runtime::flags::Flags;
 
+pub use database::on_the_file;
 pub use init::{init, init_tls};
 
 use crate::compose::Parts;
@@ -26,6 +31,9 @@ pub enum Error {
     /// The database.
     #[error("{0}")]
     Database(#[source] cc_database::Error),
+    /// A migration was not finished by whoever began it.
+    #[error("migrating database to version 11: {0}")]
+    Unfinished(#[source] cc_database::Error),
     /// A user or a token.
     #[error(transparent)]
     Auth(#[from] cc_auth::cli::Error),
@@ -38,6 +46,12 @@ pub enum Error {
     /// A job cannot be imported.
     #[error("importing job: {0}")]
     Import(#[from] import::Error),
+    /// The tables cannot be rebuilt from the archive; they are as they were.
+    #[error("Init DB: {0}")]
+    Rebuild(#[from] cc_job_db::Error),
+    /// The taggers did not come to an end.
+    #[error(transparent)]
+    Taggers(cc_job_db::Error),
     /// It needs authentication.
     #[error("--add-user and --del-user can only be used if authentication is enabled")]
     NoAuthentication,
@@ -56,33 +70,14 @@ pub enum Error {
 
 /// Flags of the reference that later versions bring, with what to do until then. They fail loudly: a script that relies
 /// on one must not go on.
-const NOT_BUILT: [(&str, &str); 6] = [
-    ("revert-db", "the database is at version 11, which is the reference's own"),
-    ("force-db", "run it with the reference's cc-backend"),
-    ("optimize-db", "run it with the reference's cc-backend while this one is stopped"),
-    ("init-db", "run it with the reference's cc-backend while this one is stopped"),
-    ("apply-tags", "taggers come with a later version"),
-    ("cleanup-checkpoints", "the store removes old samples by itself"),
-];
-
-/// `-migrate-db`: makes an empty or missing database; says what to do with an older one.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn migrate(config: &Config, out: &mut (dyn Write + Send)) -> Result<(), Error> {
-    let _lock =
-        DatabaseLock::take(&config.main.db, Purpose::Alone).map_err(|error| Error::Database(error.into()))?;
-    let (Migrated::Created | Migrated::AlreadyCurrent) =
-        cc_database::migrate(&config.main.db).await.map_err(Error::Database)?;
-    let path = config.main.db.display();
-    writeln!(out, "MigrateDB Success: Migrated SQLite database at '{path}' to version 11.")?;
-    Ok(())
-}
+const NOT_BUILT: [(&str, &str); 1] = [("cleanup-checkpoints", "the store removes old samples by itself")];
 
 /// Whether any flag asks for an action on the open database.
 pub fn wanted(flags: &Flags) -> bool {
     ["add-user", "del-user", "jwt", "import-job"].iter().any(|name| flags.given(name).is_some())
         || flags.on("sync-ldap")
+        || flags.on("init-db")
+        || flags.on("apply-tags")
 }
 
 /// Refuses what is not built, before anything is opened.
@@ -109,26 +104,50 @@ pub async fn run(
     input: &mut (dyn Read + Send),
     out: &mut (dyn Write + Send),
 ) -> Result<(), Error> {
-    let (database, _lock) = Database::of_action(&parts.config).await.map_err(Error::Database)?;
-    let outcome = on_database(parts, &database, flags, input, out).await;
-    // Also after a failure: what succeeded before it must be in the file.
-    database.close().await.map_err(Error::Database)?;
-    outcome
-}
-
-async fn on_database(
-    parts: &Parts,
-    database: &Database,
-    flags: &Flags,
-    input: &mut (dyn Read + Send),
-    out: &mut (dyn Write + Send),
-) -> Result<(), Error> {
-    users(parts, database, flags, input, out).await?;
-    let archive = open_archive(&parts.config)?;
+    let (database, lock) = Database::of_action(&parts.config).await.map_err(Error::Database)?;
+    let outcome = users(parts, &database, flags, input, out).await;
+    let archive = outcome.and_then(|()| open_archive(&parts.config));
+    let archive = closed(&database, lock, archive).await?;
+    if flags.on("init-db") {
+        init_db::rebuild(&parts.config, &archive, out).await?;
+    }
     if let Some(pairs) = flags.given("import-job") {
-        import::import(&archive, database, &parts.clock, pairs).await?;
+        let (database, lock) = Database::of_action(&parts.config).await.map_err(Error::Database)?;
+        let outcome = import::import(&archive, &database, &parts.clock, pairs).await;
+        closed(&database, lock, outcome.map_err(Error::from)).await?;
+    }
+    if flags.on("apply-tags") {
+        let (database, lock) = Database::of_action(&parts.config).await.map_err(Error::Database)?;
+        let outcome = apply_tags(parts, &archive, &database).await;
+        let applied = closed(&database, lock, outcome).await?;
+        for problem in &applied.problems {
+            tracing::warn!("tagger rules: {problem}");
+        }
+        tracing::info!("looked at {} jobs, {} got new tags or messages", applied.jobs, applied.tagged);
     }
     Ok(())
+}
+
+/// `-apply-tags`.
+async fn apply_tags(
+    parts: &Parts,
+    archive: &Archive,
+    database: &Database,
+) -> Result<cc_job_db::AppliedTags, Error> {
+    let layout = archive.layout.clone();
+    let lookup: cc_job_db::Lookup =
+        Arc::new(move |key| layout.meta(key).ok().and_then(|entry| entry.statistics));
+    let files = archive.clusters.snapshot().files.clone();
+    let rules = Path::new("./var/tagger");
+    cc_job_db::apply_tags(database, &parts.clock, files, rules, lookup).await.map_err(Error::Taggers)
+}
+
+/// Closes the database, also after a failure: what succeeded before it must be in the file.
+async fn closed<T>(database: &Database, lock: DatabaseLock, outcome: Result<T, Error>) -> Result<T, Error> {
+    let closed = database.close().await.map_err(Error::Database);
+    drop(lock);
+    let value = outcome?;
+    closed.map(|()| value)
 }
 
 /// The last word of a call without `-server`.

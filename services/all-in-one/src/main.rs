@@ -53,8 +53,7 @@ async fn run(process: Process) -> Result<Next, BoxError> {
 async fn serve(process: Process) -> Result<Next, BoxError> {
     let mut out = io::stdout();
     actions::refuse_unbuilt(&process.flags)?;
-    if process.flags.on("migrate-db") {
-        actions::migrate(&process.config, &mut out).await?;
+    if actions::on_the_file(&process.config, &process.flags, &mut out).await? {
         return Ok(Next::Exit(0));
     }
     let parts = Parts {

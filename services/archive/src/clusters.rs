@@ -3,6 +3,7 @@
 //! Polling instead of notifications: it works on network file systems and bind mounts alike.
 
 use std::fs;
+use std::hash::{Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,6 +31,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A number that changes with the content of the files.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        self.files.hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// As answers carry it.
     pub(crate) fn to_proto(&self) -> ListClustersResponse {
         let file =

@@ -4,6 +4,8 @@
 //! Whoever sees `meta.json` finds the data beside it: data is written first, every file under a temporary name, then
 //! synced and renamed, then the directory is synced.
 
+mod entries;
+
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,8 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::error::Error;
+
+pub use entries::{Entry, Position};
 
 /// The format.
 const VERSION: &str = "3";

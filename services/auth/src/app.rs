@@ -6,6 +6,7 @@ use cc_database::Database;
 use cc_runtime::clock::Clock;
 use tokio::sync::Semaphore;
 
+pub use self::administration::{Change, NewPerson};
 pub use self::authenticate::Authenticated;
 pub use self::login::LoggedIn;
 use crate::attempts::Attempts;
@@ -15,6 +16,7 @@ use crate::store::Store;
 use crate::token::Verifier;
 use crate::users::Users;
 
+mod administration;
 mod authenticate;
 mod login;
 mod preferences;

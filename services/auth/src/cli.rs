@@ -18,7 +18,7 @@ use crate::token;
 const INPUT_BYTES_MAX: u64 = 4096;
 
 /// Names that mean a scope of tags and can be no user's (auth.md 13.3).
-const RESERVED: [&str; 2] = ["global", "admin"];
+pub(crate) const RESERVED: [&str; 2] = ["global", "admin"];
 
 /// Why an action failed. The texts are those of the reference.
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +165,7 @@ async fn add(
     }
     let password = if password == "-" { read_password(input)? } else { password.to_owned() };
     let hash = if password.is_empty() { None } else { Some(password::hash(&password)?) };
-    let new = NewUser { username, roles: &words, password: hash.as_deref() };
+    let new = NewUser { username, roles: &words, password: hash.as_deref(), ..NewUser::default() };
     let event = by_hand(Action::AddUser, username, roles);
     Ok(store.add_user(new, event).await?)
 }

@@ -60,6 +60,21 @@ pub enum Error {
     /// The caller is not in the user table, where settings belong to.
     #[error("settings are kept for users of the user table only")]
     NoAccount,
+    /// A user that cannot be made. The text is for the administrator.
+    #[error("{0}")]
+    InvalidUser(String),
+    /// A change of a user that is not done. The text is the reference's.
+    #[error("{0}")]
+    RefusedChange(String),
+    /// The name is taken.
+    #[error("UNIQUE constraint failed: hpc_user.username")]
+    UserExists,
+    /// Nobody would be left to administer the site.
+    #[error("'{username}' is the last administrator")]
+    LastAdmin {
+        /// The name.
+        username: String,
+    },
     /// The database did not do what it was asked.
     #[error(transparent)]
     Database(#[from] cc_database::Error),
@@ -97,6 +112,10 @@ impl From<Error> for Failure {
             }
             Error::InvalidSetting { .. } => Self::new(Kind::Invalid, "INVALID_SETTING", text),
             Error::NoAccount => Self::new(Kind::Conflict, "NO_ACCOUNT", text).precondition(),
+            Error::InvalidUser(_) => Self::new(Kind::Invalid, "INVALID_USER", text),
+            Error::RefusedChange(_) => Self::new(Kind::Conflict, "REFUSED_CHANGE", text).precondition(),
+            Error::UserExists => Self::new(Kind::Conflict, "USER_EXISTS", text),
+            Error::LastAdmin { .. } => Self::new(Kind::Conflict, "LAST_ADMIN", text).precondition(),
             Error::Database(error) => error.into(),
             Error::Cpu(failure) => failure,
             Error::Settings(error) => Self::unexpected("settings", &error),

@@ -6,7 +6,7 @@ use cc_proto::auth::v1::auth_server::Auth;
 use cc_runtime::caller;
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, Authenticated};
+use crate::app::{App, Authenticated, Change, NewPerson};
 use crate::error::Error;
 use crate::users::{NAMES_MAX, Seen};
 
@@ -117,6 +117,52 @@ impl Auth for Grpc {
         let setting = request.into_inner().setting.unwrap_or_default();
         self.app.set_preference(&caller.name, &setting.name, &setting.value).await?;
         Ok(Response::new(wire::PutSettingResponse {}))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<wire::ListUsersRequest>,
+    ) -> Result<Response<wire::ListUsersResponse>, Status> {
+        let users = self.app.list_users(request.into_inner().special_only).await?;
+        Ok(Response::new(wire::ListUsersResponse { users: users.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<wire::CreateUserRequest>,
+    ) -> Result<Response<wire::CreateUserResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let wire::CreateUserRequest { username, password, role, name, email, project } = request.into_inner();
+        let person = NewPerson { username, password, role, name, email, project };
+        self.app.create_user(&caller.name, person).await?;
+        Ok(Response::new(wire::CreateUserResponse {}))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<wire::DeleteUserRequest>,
+    ) -> Result<Response<wire::DeleteUserResponse>, Status> {
+        let caller = caller::of(&request)?;
+        self.app.delete_user(&caller.name, &request.into_inner().username).await?;
+        Ok(Response::new(wire::DeleteUserResponse {}))
+    }
+
+    async fn change_user(
+        &self,
+        request: Request<wire::ChangeUserRequest>,
+    ) -> Result<Response<wire::ChangeUserResponse>, Status> {
+        use wire::change_user_request::Change as Wire;
+        let caller = caller::of(&request)?;
+        let wire::ChangeUserRequest { username, change } = request.into_inner();
+        let change = match change {
+            Some(Wire::AddRole(role)) => Change::AddRole(role),
+            Some(Wire::RemoveRole(role)) => Change::RemoveRole(role),
+            Some(Wire::AddProject(project)) => Change::AddProject(project),
+            Some(Wire::RemoveProject(project)) => Change::RemoveProject(project),
+            None => return Err(Error::InvalidUser("no change is named".to_owned()).into()),
+        };
+        self.app.change_user(&caller.name, &username, change).await?;
+        Ok(Response::new(wire::ChangeUserResponse {}))
     }
 }
 

@@ -6,11 +6,13 @@ use cc_database::side::{self, Step};
 use cc_database::{Database, Result};
 use cc_runtime::clock::Clock;
 
+pub(crate) use self::administration::{Changed, Lists};
 pub use self::audit::{Action, Event, Outcome};
 pub(crate) use self::sessions::{Found, NewSession};
 pub(crate) use self::settings::Put;
 pub(crate) use self::users::{Account, NewUser};
 
+mod administration;
 mod audit;
 mod sessions;
 mod settings;

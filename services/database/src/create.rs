@@ -7,23 +7,14 @@ use std::path::Path;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::error::{Error, Result};
+use crate::open;
 use crate::options::Options;
-use crate::{SCHEMA_VERSION, open};
 
 /// The whole of version 11 as one script.
-const SCHEMA: &str = include_str!("schema_v11.sql");
+pub(crate) const SCHEMA: &str = include_str!("schema_v11.sql");
 
 /// Password hashes are in it: not for everybody to read.
-const FILE_MODE: u32 = 0o640;
-
-/// What [`migrate`] found and did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Migrated {
-    /// There was no database; now there is an empty one of version 11.
-    Created,
-    /// It was of version 11 already and was not touched.
-    AlreadyCurrent,
-}
+pub(crate) const FILE_MODE: u32 = 0o640;
 
 /// Makes a database of version 11 at `path`, which must not exist or be empty (also an empty one of SQLite). The
 /// directory must exist. After a crash on the way the file is still empty, and the call can be repeated.
@@ -67,23 +58,4 @@ async fn fill(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
         .map_err(Error::in_query(OPERATION))?;
     sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await.map_err(Error::in_query(OPERATION))?;
     transaction.commit().await.map_err(Error::in_query(OPERATION))
-}
-
-/// Brings the file to version 11: makes it where there is none, leaves it where it has that version.
-///
-/// # Errors
-/// [`Error::TooOld`] for the versions 1–10, which this release does not migrate; [`Error::TooNew`],
-/// [`Error::Dirty`], and those of [`create`].
-pub async fn migrate(path: impl AsRef<Path>) -> Result<Migrated> {
-    let path = path.as_ref();
-    let options = Options::default();
-    match open::check(path, &options).await {
-        Ok(_) => Ok(Migrated::AlreadyCurrent),
-        Err(Error::Missing { .. } | Error::TooOld { found: 0 }) => {
-            create(path).await?;
-            debug_assert_eq!(SCHEMA_VERSION, 11, "the script creates this version");
-            Ok(Migrated::Created)
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -7,6 +7,8 @@ use cc_runtime::error::{Failure, Kind};
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+const MIB: u64 = 1 << 20;
+
 /// A failed operation on `job.db`. The texts of the version errors are those of spec/config-and-cli.md 6.6.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +39,40 @@ pub enum Error {
     TooNew {
         /// Version in `schema_migrations`.
         found: i64,
+    },
+    /// Versions before 10: their migrations rewrite whole tables, and this release has none of them.
+    #[error(
+        "this release migrates databases of version 10, found version {found}. Run -migrate-db of cc-backend 1.5.4 \
+         on a copy of the file first: it takes version {found} to version 11"
+    )]
+    NoMigration {
+        /// Version in `schema_migrations`.
+        found: i64,
+    },
+    /// Not enough room for a backup, a rewrite or new indexes.
+    #[error(
+        "not enough space beside '{}' to {task}: about {} MiB are needed, {} MiB are free{}",
+        path.display(), needed.div_ceil(MIB), free / MIB, way_out
+    )]
+    NoSpace {
+        /// The database.
+        path: PathBuf,
+        /// In words, e.g. `back it up and migrate it`.
+        task: &'static str,
+        /// Bytes needed, estimated.
+        needed: u64,
+        /// Bytes free for this user.
+        free: u64,
+        /// What else can be done; begins with punctuation, or is empty.
+        way_out: &'static str,
+    },
+    /// The copy taken before a migration could not be made or is not as good as the original, which is unchanged.
+    #[error("failed to back the database up to '{}': {problem}; it was not changed", path.display())]
+    Backup {
+        /// The copy.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// A migration of the reference stopped half-way.
     #[error(

@@ -1,5 +1,6 @@
 //! Query text from constants only. What a caller controls can get into a statement by [`Sql::bind`] and in no
-//! other way: [`Sql::push`] takes `&'static str`, so a value has no path into the text.
+//! other way: [`Sql::push`] takes `&'static str`, so a value has no path into the text. (This crate alone may
+//! repeat what the file's own schema says, to drop an index and make it again.)
 
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -35,6 +36,20 @@ impl Sql {
     {
         self.builder.push_bind(value);
         self
+    }
+
+    /// Appends the name of an object that was read from the schema of the file, quoted.
+    pub(crate) fn identifier(&mut self, name: &str) -> &mut Self {
+        self.builder.push("\"");
+        self.builder.push(name.replace('"', "\"\""));
+        self.builder.push("\"");
+        self
+    }
+
+    /// A statement that the file itself keeps in `sqlite_master`: the one text here that is no constant, and one that
+    /// SQLite has executed before.
+    pub(crate) fn of_the_schema(statement: &str) -> Self {
+        Self { builder: QueryBuilder::new(statement) }
     }
 
     /// Appends `(?, ?, …)` with one parameter per value. An empty list becomes `(NULL)`, which matches nothing.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cc_database::{Class, Database, Error, Migrated, Options, create, migrate, side};
+use cc_database::{Backup, Class, Database, Error, Migrated, Options, create, side};
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 use tempfile::TempDir;
 
@@ -37,6 +37,10 @@ async fn fresh() -> (TempDir, PathBuf) {
 /// A connection without any setting of ours, as another program would have it.
 async fn foreign(path: &Path) -> SqliteConnection {
     sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap()
+}
+
+async fn migrate(path: &Path) -> Result<Migrated, Error> {
+    cc_database::migrate(path, Backup::Verified, &mut |_| {}).await
 }
 
 async fn execute(path: &Path, sql: &'static str) {
@@ -136,11 +140,14 @@ async fn other_versions_are_refused_and_left_alone() {
     let before = std::fs::read(&path).unwrap();
     assert!(matches!(Database::open(&path, &options).await, Err(Error::TooNew { found: 12 })));
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    execute(&path, "UPDATE schema_migrations SET version = 10").await;
-    assert!(matches!(Database::open(&path, &options).await, Err(Error::TooOld { found: 10 })));
-    assert!(matches!(migrate(&path).await, Err(Error::TooOld { found: 10 })));
+    assert!(matches!(migrate(&path).await, Err(Error::TooNew { found: 12 })));
+    execute(&path, "UPDATE schema_migrations SET version = 9").await;
+    assert!(matches!(Database::open(&path, &options).await, Err(Error::TooOld { found: 9 })));
+    let refused = migrate(&path).await.unwrap_err();
+    assert!(refused.to_string().contains("cc-backend 1.5.4"), "{refused}");
     execute(&path, "UPDATE schema_migrations SET version = 11, dirty = 1").await;
     assert!(matches!(Database::open(&path, &options).await, Err(Error::Dirty)));
+    assert!(matches!(migrate(&path).await, Err(Error::Dirty)));
     execute(&path, "UPDATE schema_migrations SET dirty = 0; DROP TABLE job_cache").await;
     assert!(matches!(
         Database::open(&path, &options).await,

@@ -200,6 +200,15 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Database(Arc<cc_database::Error>),
+    /// There are two taggers, and this is none of them.
+    #[error("unknown tagger: {0}")]
+    UnknownTagger(String),
+    /// One run over all jobs at a time.
+    #[error("tagger {0} is already running")]
+    TaggerRuns(&'static str),
+    /// What the taggers need cannot be had.
+    #[error("running job taggers: {0}")]
+    Taggers(String),
 }
 
 impl From<cc_database::Error> for Error {
@@ -238,6 +247,9 @@ impl Error {
             Self::SequenceGap { .. } => (Kind::TooLarge, "SEQUENCE_GAP"),
             Self::Horizon { .. } => (Kind::TooLarge, "HORIZON"),
             Self::UnknownRoles => (Kind::Forbidden, "UNKNOWN_ROLES"),
+            Self::UnknownTagger(_) => (Kind::NotFound, "UNKNOWN_TAGGER"),
+            Self::TaggerRuns(_) => (Kind::Conflict, "TAGGER_RUNS"),
+            Self::Taggers(_) => (Kind::Unavailable, "TAGGERS"),
             Self::Busy => (Kind::Busy, "WRITER_BUSY"),
             Self::ShuttingDown => (Kind::Unavailable, "SHUTTING_DOWN"),
             Self::NoClusters => (Kind::Unavailable, "NO_CLUSTERS"),

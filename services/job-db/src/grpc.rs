@@ -3,6 +3,7 @@
 mod edits;
 mod ingest;
 mod reads;
+mod taggers;
 mod writes;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::app::clusters::ClusterState;
 use crate::app::copies::Copies;
 use crate::app::nodes::ReportTimes;
 use crate::app::peers::{RemoteArchive, RemoteStore};
+use crate::app::tagging::Tagging;
 use crate::app::watch::Hub;
 use crate::app::writer::Writer;
 use crate::error::Error;
@@ -38,6 +40,7 @@ pub(crate) struct Service<S: Store> {
     pub(crate) tasks: Tasks,
     pub(crate) limits: IngestLimits,
     pub(crate) copies: Copies<S, RemoteArchive>,
+    pub(crate) tagging: Tagging<S, RemoteArchive>,
 }
 
 impl<S: Store> std::fmt::Debug for Service<S> {
@@ -192,6 +195,20 @@ impl<S: NodeStore> JobDb for Service<S> {
         request: Request<proto::ConcurrentJobsRequest>,
     ) -> Answer<proto::ConcurrentJobsResponse> {
         self.concurrent_jobs_impl(request).await
+    }
+
+    async fn list_taggers(
+        &self,
+        request: Request<proto::ListTaggersRequest>,
+    ) -> Answer<proto::ListTaggersResponse> {
+        self.list_taggers_impl(request).await
+    }
+
+    async fn run_tagger(
+        &self,
+        request: Request<proto::RunTaggerRequest>,
+    ) -> Answer<proto::RunTaggerResponse> {
+        self.run_tagger_impl(request)
     }
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {

@@ -8,16 +8,22 @@
 //!
 //! * [`start`]: the service on an open database; what it needs is in [`Deps`].
 //! * `store`: the one repository trait, and SQLite below it.
+//! * `tagger`: rule files, their languages, one job against them; `app::tagging` says when.
 
 mod app;
+mod apply_tags;
 mod convert;
 mod error;
 mod grpc;
 mod importer;
 mod metrics;
+mod rebuild;
 mod service;
 mod store;
+mod tagger;
 
+pub use apply_tags::{AppliedTags, Lookup, apply_tags};
 pub use error::Error;
 pub use importer::Importer;
+pub use rebuild::{Rebuild, Rebuilt, Reports, row_of_entry};
 pub use service::{Deps, start};

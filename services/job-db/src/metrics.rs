@@ -11,6 +11,8 @@ const ARCHIVED: &str = "archive_attempts_total";
 /// Jobs waiting to be archived, at the last look.
 const ARCHIVE_QUEUE: &str = "archive_queue_due";
 
+/// Rules of taggers that could not be decided for a job.
+const TAGGER_PROBLEMS: &str = "tagger_rule_problems_total";
 /// Events that could not be applied and wait for people.
 const DEAD: &str = "ingest_dead_letters";
 /// Events that wait for a cluster file.
@@ -44,6 +46,11 @@ pub(crate) fn archive_queue(entries: usize) {
     metrics::gauge!(ARCHIVE_QUEUE).set(f64::from(u32::try_from(entries).unwrap_or(u32::MAX)));
 }
 
+/// Rules that could not be decided.
+pub(crate) fn tagger_problems(rules: usize) {
+    metrics::counter!(TAGGER_PROBLEMS).increment(rules as u64);
+}
+
 /// Describes every figure for the exporter.
 pub(crate) fn describe() {
     use metrics::Unit::{Count, Seconds};
@@ -51,6 +58,7 @@ pub(crate) fn describe() {
     metrics::describe_histogram!(GROUP_SECONDS, Seconds, "time of one transaction until it is durable");
     metrics::describe_counter!(EVENTS, Count, "scheduler events by kind and outcome");
     metrics::describe_counter!(ARCHIVED, Count, "attempts to archive a job by outcome");
+    metrics::describe_counter!(TAGGER_PROBLEMS, Count, "tagger rules that could not be decided for a job");
     metrics::describe_gauge!(DEAD, Count, "events that could not be applied");
     metrics::describe_gauge!(PARKED, Count, "events that wait for a cluster file");
     metrics::describe_gauge!(ARCHIVE_QUEUE, Count, "jobs due to be archived");

@@ -1,5 +1,6 @@
 //! Putting the service together: database, writer, background work, routes.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use cc_database::Database;
 use cc_proto::job_db::v1::job_db_server::JobDbServer;
 use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
+use cc_runtime::config::main::NodestatePolicy;
 use cc_runtime::health::Readiness;
 use cc_runtime::tasks::{OnError, OnShutdown, Stage, Tasks};
 use cc_runtime::transport::Transport;
@@ -19,6 +21,7 @@ use crate::app::footprints::Footprints;
 use crate::app::janitor::{DrainBuffer, Janitor};
 use crate::app::nodes::ReportTimes;
 use crate::app::peers::{self, RemoteArchive, RemoteStore, StoreSync};
+use crate::app::tagging::{Runs, Tagging};
 use crate::app::watch::{Hub, wake_on};
 use crate::app::writer::{self, Writer};
 use crate::error::Error;
@@ -26,10 +29,14 @@ use crate::grpc::Service;
 use crate::store::Store;
 use crate::store::change::{Change, ChangeKind};
 use crate::store::sqlite::SqliteStore;
+use crate::tagger::Directory;
 use crate::{convert, metrics};
 
 /// Retention of samples when the metric store has no section of its own in the configuration.
 const RETENTION_DEFAULT: Duration = Duration::from_hours(48);
+
+/// Where the rules of the taggers are, as with the reference (spec/taggers.md 2).
+const TAGGER_RULES: &str = "./var/tagger";
 
 /// Largest request: a start may bring a job script of 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 32 << 20;
@@ -77,6 +84,19 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
     };
     let tasks = deps.tasks.at(Stage::Producers);
     tasks.spawn("job-db.copies", OnError::Log, OnShutdown::Abort, copies.clone().run());
+    let tagging = Tagging {
+        store: store.clone(),
+        writer: writer.clone(),
+        archive: RemoteArchive::new(deps.archive.clone()),
+        clusters: clusters.clone(),
+        clock: deps.clock.clone(),
+        directory: Directory::new(Path::new(TAGGER_RULES)),
+        runs: Runs::default(),
+        copies: Arc::clone(&copies.wake),
+    };
+    if deps.config.main.enable_job_taggers {
+        follow(&deps, &hub, tagging.clone());
+    }
     start_background(&deps, &store, &writer, &clusters, &hub);
     let service = Service {
         store,
@@ -89,6 +109,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
         tasks: deps.tasks.at(Stage::Requests),
         limits: deps.config.grpc.ingest.clone(),
         copies,
+        tagging,
     };
     Ok(Routes::new(JobDbServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX)))
 }
@@ -156,6 +177,15 @@ fn start_background(
     );
 }
 
+/// The taggers follow the log of changes.
+fn follow(deps: &Deps, hub: &Hub, tagging: Tagging<SqliteStore, RemoteArchive>) {
+    let tasks = deps.tasks.at(Stage::Producers);
+    let tagged = |change: &Change| matches!(change.kind, ChangeKind::Started | ChangeKind::Archived);
+    let (wake, task) = wake_on(hub, tagged);
+    tasks.spawn("job-db.tagger-wake", OnError::Log, OnShutdown::Abort, task);
+    tasks.spawn("job-db.taggers", OnError::Log, OnShutdown::Abort, tagging.follow(wake));
+}
+
 fn start_janitor<S: Store>(deps: &Deps, janitor: Janitor<S>, clusters: &ClusterState) {
     let tasks = deps.tasks.at(Stage::Producers);
     let spawn = |name: &'static str, future: futures::future::BoxFuture<'static, Result<(), Error>>| {
@@ -169,6 +199,18 @@ fn start_janitor<S: Store>(deps: &Deps, janitor: Janitor<S>, clusters: &ClusterS
     };
     if let Some(period) = deps.config.cron.duration_worker {
         spawn("job-db.durations", endless(Box::pin(janitor.clone().durations(period))));
+    }
+    let grace = deps.config.main.stop_jobs_exceeding_walltime;
+    if grace > 0 {
+        spawn("job-db.overdue", endless(Box::pin(janitor.clone().overdue(grace))));
+    }
+    if let Some(retention) = &deps.config.main.nodestate_retention
+        && retention.policy == NodestatePolicy::Delete
+    {
+        spawn(
+            "job-db.node-states",
+            endless(Box::pin(janitor.clone().node_states(Duration::from_hours(retention.age_hours.into())))),
+        );
     }
     spawn("job-db.replaced", endless(Box::pin(janitor.clone().replaced())));
     let days = deps.config.grpc.ingest.dead_letter_days;

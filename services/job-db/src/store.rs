@@ -225,6 +225,23 @@ pub(crate) trait Store: Clone + Send + Sync + 'static {
     /// Ids of running jobs after `after`, ascending, at most `limit`.
     fn running_ids(&self, after: DbId, limit: u32) -> impl Future<Output = Result<Vec<DbId>>> + Send;
 
+    /// Ids after `after` of running jobs whose walltime was over before a time, ascending, at most `limit`.
+    fn overdue_ids(
+        &self,
+        ended_by: i64,
+        after: DbId,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<DbId>>> + Send;
+
+    /// Ids of jobs that do not run, after `after`, ascending, at most `limit`.
+    fn ended_ids(&self, after: DbId, limit: u32) -> impl Future<Output = Result<Vec<DbId>>> + Send;
+
+    /// How many jobs do not run.
+    fn ended_count(&self) -> impl Future<Output = Result<u64>> + Send;
+
+    /// How far the taggers followed the log of changes; nothing before the first time.
+    fn tagger_position(&self) -> impl Future<Output = Result<Option<u64>>> + Send;
+
     /// Jobs that ended at `since` or later, should be archived, and are in no queue (left by the reference or a
     /// crash of it), at most `limit` after `after`.
     fn unqueued(&self, since: i64, after: DbId, limit: u32)
@@ -433,6 +450,9 @@ pub(crate) trait Unit: Send {
 
     // nodes
 
+    /// Removes reports before a time, at most `limit`, but the newest of each node; returns how many.
+    fn prune_node_states(&mut self, before: i64, limit: u32) -> impl Future<Output = Result<u64>> + Send;
+
     /// Stores one report of a node, and the node when it is new.
     fn put_node(&mut self, node: &NodeRow, now: i64) -> impl Future<Output = Result<()>> + Send;
 
@@ -443,6 +463,9 @@ pub(crate) trait Unit: Send {
 
     /// Appends a change.
     fn put_change(&mut self, change: &Change) -> impl Future<Output = Result<()>> + Send;
+
+    /// Stores how far the taggers followed the log.
+    fn put_tagger_position(&mut self, position: u64) -> impl Future<Output = Result<()>> + Send;
 
     /// Forgets changes up to a position.
     fn prune_changes(&mut self, up_to: u64) -> impl Future<Output = Result<()>> + Send;

@@ -195,6 +195,12 @@ pub fn sync_directory(path: impl AsRef<Path>) -> Result<(), Error> {
     File::open(path).map_err(failed)?.sync_all().map_err(failed)
 }
 
+/// Bytes that this user may still write on the file system of a path.
+pub fn free_bytes(path: impl AsRef<Path>) -> io::Result<u64> {
+    let system = nix::sys::statvfs::statvfs(path.as_ref())?;
+    Ok(system.blocks_available().saturating_mul(system.fragment_size()))
+}
+
 /// Removes unfinished files that a crash left in a directory (not below it) and says how many there were.
 /// Only for the owner of the directory, before it writes there.
 pub fn sweep(directory: impl AsRef<Path>) -> Result<usize, Error> {

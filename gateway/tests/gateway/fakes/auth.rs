@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use cc_proto::auth::v1::auth_server::Auth;
 use cc_proto::auth::v1::authenticate_request::Credential;
 use cc_proto::auth::v1::{
-    AuthenticateRequest, AuthenticateResponse, GetSettingsRequest, GetSettingsResponse, GetUserRequest,
-    GetUserResponse, LoginRequest, LoginResponse, LogoutRequest, LogoutResponse, LookupUsersRequest,
-    LookupUsersResponse, PutSettingRequest, PutSettingResponse, Setting, User,
+    AuthenticateRequest, AuthenticateResponse, ChangeUserRequest, ChangeUserResponse, CreateUserRequest,
+    CreateUserResponse, DeleteUserRequest, DeleteUserResponse, GetSettingsRequest, GetSettingsResponse,
+    GetUserRequest, GetUserResponse, ListUsersRequest, ListUsersResponse, LoginRequest, LoginResponse,
+    LogoutRequest, LogoutResponse, LookupUsersRequest, LookupUsersResponse, PutSettingRequest,
+    PutSettingResponse, Setting, User,
 };
 use cc_runtime::clock::Clock;
 use cc_runtime::error::{Failure, Kind};
@@ -21,6 +23,8 @@ pub(crate) struct AuthState {
     pub(crate) sessions: HashMap<String, User>,
     /// How often somebody was asked for.
     pub(crate) asked: usize,
+    /// The user table.
+    pub(crate) users: Vec<User>,
     /// Client addresses of logins.
     pub(crate) addresses: Vec<String>,
     /// Nothing is answered.
@@ -128,6 +132,56 @@ impl Auth for FakeAuth {
             return Err(Failure::new(Kind::Invalid, "INVALID_SETTING", "the value is no JSON text").into());
         }
         Ok(Response::new(PutSettingResponse {}))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<ListUsersRequest>,
+    ) -> Result<Response<ListUsersResponse>, Status> {
+        let special_only = request.into_inner().special_only;
+        let users = self.state.get().users.clone();
+        let users = users.into_iter().filter(|user| !special_only || user.roles != ["user"]);
+        Ok(Response::new(ListUsersResponse { users: users.collect() }))
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<CreateUserRequest>,
+    ) -> Result<Response<CreateUserResponse>, Status> {
+        let request = request.into_inner();
+        let mut state = self.state.get();
+        if request.role == "king" {
+            return Err(Failure::new(Kind::Invalid, "INVALID_USER", "no such role").into());
+        }
+        if state.users.iter().any(|user| user.username == request.username) {
+            let text = "UNIQUE constraint failed: hpc_user.username";
+            return Err(Failure::new(Kind::Conflict, "USER_EXISTS", text).into());
+        }
+        state.users.push(user(&request.username, [request.role.as_str()].into_iter()));
+        Ok(Response::new(CreateUserResponse {}))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<DeleteUserRequest>,
+    ) -> Result<Response<DeleteUserResponse>, Status> {
+        let name = request.into_inner().username;
+        self.state.get().users.retain(|user| user.username != name);
+        Ok(Response::new(DeleteUserResponse {}))
+    }
+
+    async fn change_user(
+        &self,
+        request: Request<ChangeUserRequest>,
+    ) -> Result<Response<ChangeUserResponse>, Status> {
+        let request = request.into_inner();
+        match request.username.as_str() {
+            "ghost" => Err(Failure::new(Kind::NotFound, "USER_NOT_FOUND", "there is no user 'ghost'").into()),
+            "same" => {
+                Err(Failure::new(Kind::Conflict, "REFUSED_CHANGE", "it is so already").precondition().into())
+            }
+            _ => Ok(Response::new(ChangeUserResponse {})),
+        }
     }
 }
 

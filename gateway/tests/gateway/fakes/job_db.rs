@@ -398,6 +398,30 @@ impl JobDb for FakeJobDb {
         Err(Status::unimplemented("not played"))
     }
 
+    async fn list_taggers(
+        &self,
+        _: Request<ListTaggersRequest>,
+    ) -> Result<Response<ListTaggersResponse>, Status> {
+        let tagger = |name: &str, trigger: &str, total: u64| Tagger {
+            name: name.to_owned(),
+            trigger: trigger.to_owned(),
+            total,
+            ..Tagger::default()
+        };
+        let taggers = vec![tagger("AppTagger", "start", 0), tagger("JobClassTagger", "stop", 7)];
+        Ok(Response::new(ListTaggersResponse { taggers }))
+    }
+
+    async fn run_tagger(
+        &self,
+        request: Request<RunTaggerRequest>,
+    ) -> Result<Response<RunTaggerResponse>, Status> {
+        match request.into_inner().name.as_str() {
+            "AppTagger" => Ok(Response::new(RunTaggerResponse {})),
+            name => Err(failure(Kind::NotFound, "UNKNOWN_TAGGER", &format!("unknown tagger: {name}"))),
+        }
+    }
+
     type WatchStream = Answers<WatchResponse>;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

@@ -66,10 +66,15 @@ async fn call(client: &AuthClient<Transport>, method: &str, caller: Option<&Call
         "GetUser" => answer!(get_user, wire::GetUserRequest { username: "bob".into() }),
         "LookupUsers" => answer!(lookup_users, wire::LookupUsersRequest { usernames: vec!["bob".into()] }),
         "GetSettings" => answer!(get_settings, wire::GetSettingsRequest {}),
-        "PutSetting" => answer!(
-            put_setting,
-            wire::PutSettingRequest {
-                setting: Some(wire::Setting { name: "jobsPerPage".into(), value: "25".into() })
+        "PutSetting" => answer!(put_setting, wire::PutSettingRequest::default()),
+        "ListUsers" => answer!(list_users, wire::ListUsersRequest { special_only: false }),
+        "CreateUser" => answer!(create_user, wire::CreateUserRequest::default()),
+        "DeleteUser" => answer!(delete_user, wire::DeleteUserRequest { username: "nobody".into() }),
+        "ChangeUser" => answer!(
+            change_user,
+            wire::ChangeUserRequest {
+                username: "nobody".into(),
+                change: Some(wire::change_user_request::Change::AddRole("api".into()))
             }
         ),
         other => panic!("{other} is not called by this test"),
@@ -88,8 +93,9 @@ async fn every_method_answers_every_role_as_the_access_table_says() {
         // a process acting for itself
         let ok = match method {
             "Authenticate" => Code::Unauthenticated,
-            // settings are kept for users of the table only
-            "PutSetting" => Code::FailedPrecondition,
+            // without a name, and of a user that is not there
+            "CreateUser" | "PutSetting" => Code::InvalidArgument,
+            "ChangeUser" => Code::NotFound,
             _ => Code::Ok,
         };
         assert_eq!(call(&harness.client, method, None).await, ok, "{method} by the gateway itself");
@@ -98,17 +104,19 @@ async fn every_method_answers_every_role_as_the_access_table_says() {
         {
             let expected = match (rpc.needs, method) {
                 (Needs::Service, _) => Code::PermissionDenied,
+                (Needs::AnyOf(words), _) if !roles.iter().any(|role| words.contains(&role.as_str())) => {
+                    Code::PermissionDenied
+                }
                 (_, "GetUser") if roles.iter().all(|role| matches!(role, Role::Api | Role::User)) => {
                     Code::PermissionDenied
                 }
-                (_, "PutSetting") => Code::FailedPrecondition,
-                _ => Code::Ok,
+                _ => ok,
             };
             let found = call(&harness.client, method, Some(&caller("eve", roles))).await;
             assert_eq!(found, expected, "{method} by {roles:?}");
         }
     }
-    assert_eq!(methods, 7);
+    assert_eq!(methods, 11);
 }
 
 #[tokio::test]

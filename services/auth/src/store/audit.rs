@@ -24,6 +24,8 @@ pub enum Action {
     AddUser,
     /// A user was removed.
     DeleteUser,
+    /// A role or project was given or taken.
+    ChangeUser,
     /// An API token was made.
     MintToken,
 }
@@ -35,6 +37,7 @@ impl Action {
             Self::Logout => "logout",
             Self::AddUser => "add-user",
             Self::DeleteUser => "delete-user",
+            Self::ChangeUser => "change-user",
             Self::MintToken => "mint-token",
         }
     }

@@ -16,13 +16,16 @@ pub(crate) struct Account {
     pub(crate) password: Option<String>,
 }
 
-/// A user to be made: local, without projects.
-#[derive(Clone, Copy)]
+/// A user to be made: local.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct NewUser<'a> {
     pub(crate) username: &'a str,
     pub(crate) roles: &'a [String],
     /// The bcrypt hash.
     pub(crate) password: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) email: Option<&'a str>,
+    pub(crate) projects: &'a [String],
 }
 
 /// Columns of a user, as bytes whatever their storage class.
@@ -116,13 +119,19 @@ impl Store {
 
 async fn insert(connection: &mut SqliteConnection, new: NewUser<'_>) -> Result<()> {
     let roles = serde_json::Value::from(new.roles).to_string();
-    sqlx::query("INSERT INTO hpc_user (username, password, ldap, roles, projects) VALUES (?, ?, ?, ?, '[]')")
-        .bind(new.username)
-        .bind(new.password)
-        .bind(Source::Local.number())
-        .bind(roles)
-        .execute(connection)
-        .await
-        .map_err(Error::in_query("insert user"))?;
+    let projects = serde_json::Value::from(new.projects).to_string();
+    sqlx::query(
+        "INSERT INTO hpc_user (username, password, ldap, roles, projects, name, email) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.username)
+    .bind(new.password)
+    .bind(Source::Local.number())
+    .bind(roles)
+    .bind(projects)
+    .bind(new.name)
+    .bind(new.email)
+    .execute(connection)
+    .await
+    .map_err(Error::in_query("insert user"))?;
     Ok(())
 }

@@ -141,7 +141,7 @@ pub(super) fn ticks(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-pub(super) fn report(what: &str, outcome: Result<(), Error>) {
+pub(crate) fn report(what: &str, outcome: Result<(), Error>) {
     match outcome {
         Ok(()) | Err(Error::ShuttingDown) => {}
         Err(error) => tracing::error!(%error, "failed to {what}: {error}"),

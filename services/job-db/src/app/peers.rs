@@ -1,11 +1,11 @@
 //! The services this one calls: cluster files and archiving at the archive, registry, pins and health at the metric
 //! store (architecture.md 8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use cc_model::Job;
 use cc_model::job::JobStatistics;
+use cc_model::{Job, JobKey};
 use cc_proto::archive::v1 as archive_v1;
 use cc_proto::archive::v1::archive_client::ArchiveClient;
 use cc_proto::common::v1 as common_v1;
@@ -19,6 +19,7 @@ use super::archiver::{Archive, Failed};
 use super::clusters::{ClusterFiles, ClusterState};
 use super::copies::{self, Copied};
 use super::nodes::Health;
+use super::tagging::ArchivedStatistics;
 use crate::convert;
 use crate::store::nodes::HealthState;
 use crate::store::{Needed, Store};
@@ -37,6 +38,23 @@ pub(crate) struct RemoteArchive(ArchiveClient<Transport>);
 impl RemoteArchive {
     pub(crate) fn new(transport: Transport) -> Self {
         Self(ArchiveClient::new(transport))
+    }
+}
+
+impl ArchivedStatistics for RemoteArchive {
+    async fn statistics(
+        &self,
+        keys: Vec<JobKey>,
+    ) -> Result<HashMap<JobKey, BTreeMap<String, JobStatistics>>, Failed> {
+        let keys = keys.iter().map(cc_proto::convert::key_to_proto).collect();
+        let request = archive_v1::ReadStatisticsRequest { keys };
+        let answer = self.0.clone().read_statistics(request).await.map_err(|status| Failed::of(&status))?;
+        let jobs = answer.into_inner().jobs.into_iter();
+        let jobs = jobs.filter_map(|job| {
+            let key = cc_proto::convert::key_from_proto(job.key?);
+            Some((key, convert::statistics_from_proto(job.statistics)))
+        });
+        Ok(jobs.collect())
     }
 }
 

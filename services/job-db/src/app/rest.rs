@@ -177,6 +177,11 @@ impl ImportJob {
         }
         Ok(Self { job })
     }
+
+    /// The job as its row will have it.
+    pub(crate) fn into_job(self) -> Job {
+        self.job
+    }
 }
 
 impl Mutation for ImportJob {

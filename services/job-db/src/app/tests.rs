@@ -7,6 +7,8 @@ mod groups;
 mod ledger;
 mod random;
 mod rest;
+mod retention;
+mod tagging;
 mod watch;
 
 use std::collections::BTreeMap;

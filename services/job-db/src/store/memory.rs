@@ -36,6 +36,7 @@ pub(crate) struct Tables {
     pub(crate) changes: BTreeMap<u64, Change>,
     /// With the time when each is due.
     pub(crate) copies: BTreeMap<DbId, (ToCopy, i64)>,
+    pub(crate) tagger_position: Option<u64>,
 }
 
 /// A store that forgets everything with the process.
@@ -234,6 +235,30 @@ impl Store for MemoryStore {
         let jobs = self.tables().await.jobs;
         let later = jobs.range(after + 1..).filter(|(_, job)| job.state.is_running()).map(|(id, _)| *id);
         Ok(later.take(usize::try_from(limit).unwrap()).collect())
+    }
+
+    async fn overdue_ids(&self, ended_by: i64, after: DbId, limit: u32) -> Result<Vec<DbId>> {
+        let jobs = self.tables().await.jobs;
+        let overdue = |(_, job): &(&DbId, &Job)| {
+            job.state.is_running() && job.walltime > 0 && job.start_time + job.walltime < ended_by
+        };
+        let found = jobs.range(after + 1..).filter(overdue).map(|(id, _)| *id);
+        Ok(found.take(usize::try_from(limit).unwrap()).collect())
+    }
+
+    async fn ended_ids(&self, after: DbId, limit: u32) -> Result<Vec<DbId>> {
+        let jobs = self.tables().await.jobs;
+        let later = jobs.range(after + 1..).filter(|(_, job)| !job.state.is_running()).map(|(id, _)| *id);
+        Ok(later.take(usize::try_from(limit).unwrap()).collect())
+    }
+
+    async fn ended_count(&self) -> Result<u64> {
+        let jobs = self.tables().await.jobs;
+        Ok(jobs.values().filter(|job| !job.state.is_running()).count() as u64)
+    }
+
+    async fn tagger_position(&self) -> Result<Option<u64>> {
+        Ok(self.tables().await.tagger_position)
     }
 
     async fn unqueued(&self, since: i64, after: DbId, limit: u32) -> Result<Vec<DbId>> {

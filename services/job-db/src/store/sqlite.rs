@@ -8,8 +8,11 @@ mod list;
 mod nodes;
 mod queue;
 mod queue_writes;
+pub(crate) mod rebuild;
+mod retention;
 mod row;
 mod schema;
+mod tagging;
 mod unit;
 
 use cc_database::{Database, side};
@@ -38,6 +41,7 @@ impl SqliteStore {
     /// Those of [`side::ensure`].
     pub(crate) async fn open(database: Database) -> Result<Self> {
         side::ensure(&database, schema::COMPONENT, schema::STEPS).await?;
+        side::ensure(&database, tagging::COMPONENT, tagging::STEPS).await?;
         Ok(Self { database })
     }
 }
@@ -134,6 +138,22 @@ impl Store for SqliteStore {
 
     async fn running_ids(&self, after: DbId, limit: u32) -> Result<Vec<DbId>> {
         queue::running_ids(&self.database, after, limit).await
+    }
+
+    async fn overdue_ids(&self, ended_by: i64, after: DbId, limit: u32) -> Result<Vec<DbId>> {
+        retention::overdue_ids(&self.database, ended_by, after, limit).await
+    }
+
+    async fn ended_ids(&self, after: DbId, limit: u32) -> Result<Vec<DbId>> {
+        tagging::ended_ids(&self.database, after, limit).await
+    }
+
+    async fn ended_count(&self) -> Result<u64> {
+        tagging::ended_count(&self.database).await
+    }
+
+    async fn tagger_position(&self) -> Result<Option<u64>> {
+        tagging::position(&self.database).await
     }
 
     async fn unqueued(&self, since: i64, after: DbId, limit: u32) -> Result<Vec<DbId>> {

@@ -3,6 +3,7 @@
 
 use super::Config;
 use super::archive::Policy;
+use super::main::NodestatePolicy;
 use super::metric_store::Cleanup;
 use super::problem::{Problem, Severity};
 use crate::env::Env;
@@ -28,7 +29,7 @@ impl Config {
         settings.chain(keys.map(|name| warning(".env", name, FOREIGN_TOKENS))).collect()
     }
 
-    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 8] {
+    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 6] {
         let store = self.metric_store.as_ref();
         let (main, auth) = (&self.main, &self.auth);
         [
@@ -49,19 +50,11 @@ impl Config {
             ),
             (!auth.jwts.cookie_name.is_empty(), "auth.jwts.cookie-name", FOREIGN_TOKENS),
             (
-                main.enable_job_taggers,
-                "main.enable-job-taggers",
-                "jobs are not tagged automatically yet; tags that are there stay",
-            ),
-            (
-                main.stop_jobs_exceeding_walltime > 0,
-                "main.stop-jobs-exceeding-walltime",
-                "jobs whose stop was never told stay running until they are stopped over REST",
-            ),
-            (
-                main.nodestate_retention.is_some(),
-                "main.nodestate-retention",
-                "old node states are kept: job.db grows",
+                main.nodestate_retention
+                    .as_ref()
+                    .is_some_and(|retention| retention.policy == NodestatePolicy::Move),
+                "main.nodestate-retention.policy",
+                "\"move\" is not served yet: old node states are kept, job.db grows; \"delete\" removes them",
             ),
             (
                 self.archive.retention.as_ref().is_some_and(|retention| retention.policy != Policy::None),
@@ -104,7 +97,7 @@ mod tests {
             "nats": {"address": "nats://h"}});
         assert_eq!(
             told(&full, &[("CROSS_LOGIN_JWT_HS512_KEY", "a2V5")]),
-            ["auth.oidc", "auth.jwts.cookie-name", "main.enable-job-taggers", "CROSS_LOGIN_JWT_HS512_KEY"]
+            ["auth.oidc", "auth.jwts.cookie-name", "CROSS_LOGIN_JWT_HS512_KEY"]
         );
     }
 }

@@ -44,12 +44,13 @@ pub const BACKEND: &[Flag] = &[
     switch("init", "Set up configuration, secrets, database and archive in this directory, and exit."),
     switch("server", "Start the server."),
     switch("migrate-db", "Migrate the database to the supported version and exit."),
+    switch("no-backup", "Migrate without a backup copy beside the database: there is one already."),
     switch("revert-db", "Take the database back to the previous version and exit."),
     switch(
         "force-db",
         "Declare the database to be of the supported version, clear its dirty flag, and exit.",
     ),
-    switch("optimize-db", "Run VACUUM and ANALYZE on the database and exit."),
+    switch("optimize-db", "Make missing indexes, run VACUUM and ANALYZE on the database and exit."),
     text(
         "add-user",
         "",

@@ -338,6 +338,31 @@ impl Unit for MemoryUnit {
         Ok(())
     }
 
+    async fn prune_node_states(&mut self, before: i64, limit: u32) -> Result<u64> {
+        let mut left = usize::try_from(limit).unwrap();
+        let reports = self.tables.nodes.clone();
+        let mut index = 0;
+        let former = reports.len();
+        self.tables.nodes.retain(|(time, node)| {
+            let same = |other: &NodeRow| (&other.cluster, &other.hostname) == (&node.cluster, &node.hostname);
+            // of equal times the later one counts
+            let newer = reports
+                .iter()
+                .enumerate()
+                .any(|(other, (at, row))| same(row) && (at > time || (at == time && other > index)));
+            index += 1;
+            let remove = *time < before && newer && left > 0;
+            left -= usize::from(remove);
+            !remove
+        });
+        Ok((former - self.tables.nodes.len()) as u64)
+    }
+
+    async fn put_tagger_position(&mut self, position: u64) -> Result<()> {
+        self.tables.tagger_position = Some(position);
+        Ok(())
+    }
+
     async fn prune_changes(&mut self, up_to: u64) -> Result<()> {
         self.tables.changes.retain(|position, _| *position > up_to);
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cc_database::{Quirks, WriteTx};
 use cc_model::{Job, JobKey, JobState, MonitoringStatus, Tag};
 
-use super::{copies, jobs, ledger, queue_writes as queue};
+use super::{copies, jobs, ledger, queue_writes as queue, retention, tagging};
 use crate::store::change::Change;
 use crate::store::ledger::{Adapter, Dead, Parked, Recorded, Stream, Superseded};
 use crate::store::nodes::NodeRow;
@@ -226,6 +226,14 @@ impl Unit for SqliteUnit {
 
     async fn put_change(&mut self, change: &Change) -> Result<()> {
         queue::put_change(&mut self.transaction, change).await
+    }
+
+    async fn prune_node_states(&mut self, before: i64, limit: u32) -> Result<u64> {
+        retention::prune_node_states(&mut self.transaction, before, limit).await
+    }
+
+    async fn put_tagger_position(&mut self, position: u64) -> Result<()> {
+        tagging::put_position(&mut self.transaction, position).await
     }
 
     async fn prune_changes(&mut self, up_to: u64) -> Result<()> {
