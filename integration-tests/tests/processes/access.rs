@@ -116,11 +116,10 @@ async fn every_method(site: &Site) -> (usize, usize) {
                 let by_peer = from == owner || rpc.callers.contains(&from);
                 let by_table = ["PEER_NOT_ALLOWED", "ROLE_REQUIRED"].contains(&reason.as_str());
                 if by_peer && suffices(rpc.needs, role) {
-                    assert!(
-                        !by_table && !reason.starts_with("TOKEN_") && code != Code::Unavailable,
-                        "{what}"
-                    );
-                    assert!(role != "service" || call.expected.contains(&code), "{what}");
+                    let reached = !by_table && ![Code::Unavailable, Code::Unauthenticated].contains(&code);
+                    if !reached || role == "service" && !call.fits(code) {
+                        wrong.push(what);
+                    }
                     allowed += 1;
                 } else {
                     let expected = if by_peer { "ROLE_REQUIRED" } else { "PEER_NOT_ALLOWED" };
@@ -149,7 +148,7 @@ async fn every_public_method(site: &Site, address: &str) -> usize {
             let (code, reason) = outcome(&call, rpc.path, channel.clone(), Some(&token)).await;
             let what = format!("{} for {role}: {code:?} {reason}", rpc.path);
             if suffices(rpc.needs, role) {
-                assert!(call.expected.contains(&code), "{what}");
+                assert!(call.fits(code), "{what}");
             } else {
                 assert_eq!(code, Code::PermissionDenied, "{what}");
             }
