@@ -5,6 +5,7 @@
 //! - [`routes`]: every route with its gate
 //! - [`auth`]: who asks; [`auth::gate`]: who may
 //! - [`rest`], [`graphql`], [`web`], [`grpc`]: the four kinds of clients
+//! - `nats`: events without an answer, from the message broker
 //! - [`problem`]: how refusals and failures are told
 //! - [`state`], [`settings`], [`client`], [`clusters`]: what handlers share
 //!
@@ -21,6 +22,7 @@ pub mod grpc;
 pub mod json;
 pub mod metrics;
 pub mod middleware;
+mod nats;
 pub mod problem;
 mod ready;
 pub mod rest;

@@ -22,6 +22,7 @@ async fn run(process: Process) -> Result<Next, BoxError> {
         clock,
         tasks,
         readiness: health.part(Peer::Gateway.name()),
+        health,
         auth: wires.to(Peer::Gateway, Peer::Auth)?,
         job_db: wires.to(Peer::Gateway, Peer::JobDb)?,
         archive: wires.to(Peer::Gateway, Peer::Archive)?,

@@ -16,6 +16,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("gateway_event_streams", "gauge", "open event streams of pages"),
     ("gateway_scheduler_streams", "gauge", "open event streams of scheduler adapters"),
     ("gateway_scheduler_events_total", "counter", "scheduler events by outcome"),
+    ("gateway_nats_events_total", "counter", "events from the message broker by kind and outcome"),
 ];
 
 /// One answered request. A request that no route takes counts under `none`.
@@ -54,6 +55,10 @@ pub(crate) fn scheduler_streams(change: f64) {
 
 pub(crate) fn scheduler_events(outcome: &'static str, events: u64) {
     metrics::counter!("gateway_scheduler_events_total", "outcome" => outcome).increment(events);
+}
+
+pub(crate) fn nats_events(kind: &'static str, outcome: &'static str) {
+    metrics::counter!("gateway_nats_events_total", "kind" => kind, "outcome" => outcome).increment(1);
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Routes {
 
 /// The routes that exist with these settings.
 pub fn all(settings: &Settings) -> Routes {
-    let routes = administration(pages(user_api(changes(rest(Routes::default())))));
+    let routes = administration(pages(user_api(changes(rest(job_events(Routes::default(), settings))))));
     if settings.authentication {
         sessions(routes)
     } else {
@@ -87,16 +87,28 @@ pub fn all(settings: &Settings) -> Routes {
     }
 }
 
-/// For programs. Both spellings of a fixed path lead to it: no id can be mistaken for one.
-fn rest(routes: Routes) -> Routes {
+/// Start and stop over REST, which make room for NATS as in the reference (config-and-cli.md 3.1).
+fn job_events(routes: Routes, settings: &Settings) -> Routes {
     let start = on(MethodFilter::POST.or(MethodFilter::PUT), start_job::start);
     let stop = on(MethodFilter::POST.or(MethodFilter::PUT), stop_job::stop);
+    if settings.rest_job_events {
+        routes.add(POST_PUT, &["/api/jobs/start_job/", "/api/jobs/start_job"], Gate::Api, &start).add(
+            POST_PUT,
+            &["/api/jobs/stop_job/", "/api/jobs/stop_job"],
+            Gate::Api,
+            &stop,
+        )
+    } else {
+        routes
+    }
+}
+
+/// For programs. Both spellings of a fixed path lead to it: no id can be mistaken for one.
+fn rest(routes: Routes) -> Routes {
     let report = on(MethodFilter::POST.or(MethodFilter::PUT), nodestate::report);
     let machine = MethodFilter::POST.or(MethodFilter::PUT);
     let machine = get(machine_state::get).on(machine, machine_state::put);
     routes
-        .add(POST_PUT, &["/api/jobs/start_job/", "/api/jobs/start_job"], Gate::Api, &start)
-        .add(POST_PUT, &["/api/jobs/stop_job/", "/api/jobs/stop_job"], Gate::Api, &stop)
         .add(GET, &["/api/jobs/", "/api/jobs"], Gate::Api, &get(jobs::list))
         .add(GET, &["/api/jobs/used_nodes", "/api/jobs/used_nodes/"], Gate::Api, &get(used_nodes::list))
         .add(GET, &["/api/clusters/", "/api/clusters"], Gate::Api, &get(clusters::list))

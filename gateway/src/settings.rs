@@ -94,6 +94,8 @@ pub struct Settings {
     pub security_headers: SecurityHeaders,
     /// Whether each request gets a line at level info; else at debug.
     pub access_log: bool,
+    /// REST start and stop are there: `main.api-subjects` takes them away unless `compat.rest-with-nats`.
+    pub rest_job_events: bool,
     /// The public gRPC.
     pub grpc: GrpcSettings,
 }
@@ -130,6 +132,7 @@ impl Settings {
                 problem: "the content security policy cannot stand in a header".to_owned(),
             })?,
             access_log: config.observability.access_log,
+            rest_job_events: main.api_subjects.is_none() || config.compat.rest_with_nats,
             grpc: GrpcSettings::new(config),
         })
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
 use cc_runtime::env::Env;
-use cc_runtime::health::Readiness;
+use cc_runtime::health::{Health, Readiness};
 use cc_runtime::tasks::{OnError, OnShutdown, Tasks};
 use cc_runtime::transport::Transport;
 
 use crate::app;
 use crate::error::Error;
 use crate::grpc;
+use crate::nats;
 use crate::ready;
 use crate::state::State;
 
@@ -28,6 +29,8 @@ pub struct Deps {
     pub tasks: Tasks,
     /// Declared ready when clusters are known and the job database answers.
     pub readiness: Readiness,
+    /// All parts of the process: the connection to the message broker becomes one of them.
+    pub health: Health,
     /// The way to users, tokens, sessions.
     pub auth: Transport,
     /// The way to jobs.
@@ -60,7 +63,7 @@ pub struct Gateway {
 /// # Errors
 /// When a setting cannot be used.
 pub fn start(deps: Deps) -> Result<Gateway, Error> {
-    let tasks = deps.tasks.clone();
+    let (tasks, health) = (deps.tasks.clone(), deps.health.clone());
     let state = State::new(deps)?;
     if !state.settings().authentication {
         tracing::warn!("main.disable-authentication: everybody who reaches this server may do everything");
@@ -70,6 +73,7 @@ pub fn start(deps: Deps) -> Result<Gateway, Error> {
         following.watched_clusters().follow(&following).await;
     });
     tasks.spawn("gateway readiness", OnError::Log, OnShutdown::Abort, ready::follow(state.clone()));
+    nats::start(&state, &health, &tasks);
     let grpc = state.config().grpc.addr.is_some().then(|| grpc::routes(&state));
     Ok(Gateway { http: app::app(&state), grpc, state })
 }

@@ -62,7 +62,7 @@ async fn take(
     Ok(StatusCode::OK.into_response())
 }
 
-fn read(body: &[u8]) -> Result<ReportNodesRequest, Problem> {
+pub(crate) fn read(body: &[u8]) -> Result<ReportNodesRequest, Problem> {
     let mut members = Members::of_body(body)?;
     let cluster = members.text("cluster").unwrap_or_default();
     let nodes = members.objects("nodes", |node| NodeReport {

@@ -38,7 +38,7 @@ pub async fn stop(
     Ok(json::answer(StatusCode::OK, &job))
 }
 
-fn read(body: &[u8]) -> Result<StopJobRequest, Problem> {
+pub(crate) fn read(body: &[u8]) -> Result<StopJobRequest, Problem> {
     let mut members = Members::of_body(body)?;
     let job_id = members.integer("jobId");
     let request = StopJobRequest {

@@ -86,6 +86,7 @@ impl House {
             clock: clock.clone(),
             tasks: tasks.clone(),
             readiness: readiness.clone(),
+            health: cc_runtime::health::Health::new(),
             auth: reach(Peer::Auth, fakes.auth_routes(&clock)),
             job_db: reach(Peer::JobDb, fakes.job_db_routes()),
             archive: reach(Peer::Archive, Fakes::archive_routes()),

@@ -67,6 +67,7 @@ pub async fn compose(parts: &Parts) -> Result<Gateway, Error> {
         clock: parts.clock.clone(),
         tasks: parts.tasks.clone(),
         readiness: parts.health.part(Peer::Gateway.name()),
+        health: parts.health.clone(),
         auth: wires.to(Peer::Gateway, Peer::Auth)?,
         job_db: wires.to(Peer::Gateway, Peer::JobDb)?,
         archive: wires.to(Peer::Gateway, Peer::Archive)?,
@@ -112,6 +113,7 @@ pub async fn services(parts: &Parts) -> Result<Wiring, Error> {
             clock: clock.clone(),
             tasks: tasks.clone(),
             readiness: readiness.clone(),
+            health: health.clone(),
         });
         wires.add(Peer::MetricStore, routes.await.map_err(Error::MetricStore)?, &readiness);
     }

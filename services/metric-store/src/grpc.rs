@@ -196,7 +196,7 @@ fn written(report: &Report) -> WriteResponse {
     }
 }
 
-fn job_query(request: QueryJobRequest, minimum_points: usize) -> Result<JobQuery, Error> {
+pub(crate) fn job_query(request: QueryJobRequest, minimum_points: usize) -> Result<JobQuery, Error> {
     let scope = |scope: common::MetricScope| {
         convert::scope_from_proto(scope).ok_or_else(|| Error::Invalid("scopes: unspecified scope".to_owned()))
     };
@@ -238,7 +238,7 @@ fn series(store: Arc<Store>, answer: JobAnswer) -> impl Stream<Item = Result<com
 }
 
 /// The messages of some parts; series are numbered from `next` on.
-fn messages(parts: Vec<JobPart>, next: &mut u32) -> VecDeque<common::SeriesChunk> {
+pub(crate) fn messages(parts: Vec<JobPart>, next: &mut u32) -> VecDeque<common::SeriesChunk> {
     let mut out = VecDeque::new();
     for part in parts {
         match part {
@@ -297,7 +297,7 @@ fn missing_message(missing: Missing) -> common::MissingMetric {
     }
 }
 
-fn json_pieces(answer: Vec<u8>) -> Answer<RawQueryResponse> {
+pub(crate) fn json_pieces(answer: Vec<u8>) -> Answer<RawQueryResponse> {
     let message = |json: Bytes| Ok(RawQueryResponse { json });
     Box::pin(stream::iter(pieces(answer, MESSAGE_BYTES)).map(message))
 }

@@ -8,6 +8,8 @@
 //! | `registry`, `names` | which metrics are taken |
 //! | `log`, `checkpoint`, `load`, `wire`, `disk` | what survives: segment log, checkpoints, reading them back |
 //! | `read`, `raw_query`, [`job_query`], [`health`], `debug` | questions: the reference's query JSON, series of a job, freshness, content |
+//! | `external` | the same questions, answered by metric stores elsewhere |
+//! | `nats` | samples from the message broker |
 //! | `grpc`, `standalone`, `start` | the service of the contract, the stand-alone server, how each is started |
 //! | [`metrics`] | counters |
 
@@ -16,6 +18,7 @@ mod checkpoint;
 mod debug;
 mod disk;
 mod error;
+mod external;
 mod grid;
 mod grpc;
 pub mod health;
@@ -27,6 +30,7 @@ mod load;
 mod log;
 pub mod metrics;
 mod names;
+mod nats;
 mod number;
 mod raw_query;
 mod read;

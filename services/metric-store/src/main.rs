@@ -27,7 +27,7 @@ async fn run(process: Process) -> Result<Next, BoxError> {
     }
     let Process { config, clock, tasks, health, .. } = process.clone();
     let readiness = health.part(Peer::MetricStore.name());
-    let deps = Deps { config, clock, tasks, readiness };
+    let deps = Deps { config, clock, tasks, readiness, health };
     if deps.config.standalone.is_some() {
         process.serve_web(start_standalone(deps).await?)?;
     } else {

@@ -20,6 +20,7 @@ use serde::Serialize;
 use self::token::{Keys, Refusal};
 use crate::error::Error;
 use crate::grpc::LOADING_WAIT;
+use crate::nats;
 use crate::raw_query::RawQuery;
 use crate::registry::Rule;
 use crate::start::{Deps, open, options};
@@ -63,6 +64,7 @@ pub async fn start_standalone(deps: Deps) -> Result<Router, Error> {
     let store = open(options(section, pinning), deps.clock.clone()).await?;
     store.configure_metrics(metrics(standalone));
     store::start(&store, &deps.tasks, &deps.readiness);
+    nats::start(&store, &deps.config, &deps.health, &deps.tasks);
     let body_bytes_max = u64::from(deps.config.limits.max_body_mb) << 20;
     Ok(router(Shared { store, keys: keys.map(Arc::new), body_bytes_max }))
 }

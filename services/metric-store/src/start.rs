@@ -7,19 +7,21 @@ use cc_proto::metric_store::v1::metric_store_server::MetricStoreServer;
 use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
 use cc_runtime::config::metric_store::MetricStore as Section;
-use cc_runtime::health::Readiness;
+use cc_runtime::health::{Health, Readiness};
 use cc_runtime::tasks::Tasks;
 use tonic::service::Routes;
 
 use crate::error::Error;
+use crate::external::External;
 use crate::grpc::{Grpc, MINIMUM_POINTS};
 use crate::log::Durability;
+use crate::nats;
 use crate::store::{self, Options, Pinning, Store};
 
 /// What the service needs of its process.
 #[derive(Clone, Debug)]
 pub struct Deps {
-    /// The configuration; section `metric-store` must be present.
+    /// The configuration; section `metric-store` or `metric-store-external` must be present.
     pub config: Arc<Config>,
     /// What time it is.
     pub clock: Clock,
@@ -27,22 +29,43 @@ pub struct Deps {
     pub tasks: Tasks,
     /// Says when all samples are loaded and the metrics are known.
     pub readiness: Readiness,
+    /// All parts of the process: the connection to the message broker becomes one of them.
+    pub health: Health,
 }
 
-/// Opens the store, starts its background work, and returns the routes of its gRPC service, without layers.
+/// Opens the store, starts its background work, and returns the routes of its gRPC service, without layers. Questions about
+/// clusters whose samples are in a store of `metric-store-external` go there.
 ///
 /// # Errors
-/// The section `metric-store` is missing, or the store's directory cannot be used.
+/// Both sections are missing, or an entry or the store's directory cannot be used.
 pub async fn start(deps: Deps) -> Result<Routes, Error> {
-    let Some(section) = &deps.config.metric_store else {
-        return Err(Error::Invalid("section metric-store is missing in the configuration".to_owned()));
+    let elsewhere = &deps.config.metric_store_external;
+    let local = match &deps.config.metric_store {
+        Some(section) => Some(local(&deps, section).await?),
+        None if elsewhere.is_empty() => {
+            return Err(Error::Invalid("section metric-store is missing in the configuration".to_owned()));
+        }
+        None => None,
     };
+    match local {
+        Some(local) if elsewhere.is_empty() => Ok(Routes::new(MetricStoreServer::new(local))),
+        local => {
+            let instance = u64::try_from(deps.clock.now().as_nanosecond()).unwrap_or(0).max(1);
+            let external = External::new(elsewhere, local, &deps.readiness, instance)?;
+            Ok(Routes::new(MetricStoreServer::new(external)))
+        }
+    }
+}
+
+/// The store of this process.
+async fn local(deps: &Deps, section: &Section) -> Result<Grpc, Error> {
     let store = open(options(section, Pinning::Expected), deps.clock.clone()).await?;
     store::start(&store, &deps.tasks, &deps.readiness);
+    nats::start(&store, &deps.config, &deps.health, &deps.tasks);
     let resampling = deps.config.main.resampling.as_ref();
     let minimum = resampling.and_then(|resampling| resampling.minimum_points).filter(|points| *points > 0);
     let minimum = minimum.and_then(|points| usize::try_from(points).ok()).unwrap_or(MINIMUM_POINTS);
-    Ok(Routes::new(MetricStoreServer::new(Grpc::new(store, minimum))))
+    Ok(Grpc::new(store, minimum))
 }
 
 /// Opens a store on a thread that may block.

@@ -23,7 +23,7 @@ use cc_runtime::clock::Clock;
 use cc_runtime::config::{Config, Program};
 use cc_runtime::env::MapEnv;
 use cc_runtime::error::reason;
-use cc_runtime::health::Readiness;
+use cc_runtime::health::{Health, Readiness};
 use cc_runtime::rpc::{ClientStack, House, ServerStack};
 use cc_runtime::tasks::Tasks;
 use cc_runtime::transport::{Transport, local};
@@ -55,11 +55,13 @@ impl Service {
         let config = Config::parse(&text.to_string(), Program::Backend, &MapEnv::default()).unwrap().config;
         let clock = Clock::fixed(jiff::Timestamp::from_second(NOW).unwrap());
         let (tasks, readiness, house) = (Tasks::new(), Readiness::new(), House::in_memory());
+        let health = Health::new();
         let deps = Deps {
             config: Arc::new(config),
             clock: clock.clone(),
             tasks: tasks.clone(),
             readiness: readiness.clone(),
+            health,
         };
         let routes = start(deps).await.unwrap();
         let routes = ServerStack::new(house.of(Peer::MetricStore), clock.clone()).wrap(routes);

@@ -51,6 +51,8 @@ pub struct Config {
     pub ui: ui::Ui,
     /// Section `nats`; absent: no broker.
     pub nats: Option<nats::Nats>,
+    /// Section `nats-client` (ours): sign-in, TLS, sharing and durability beyond section `nats`.
+    pub nats_client: nats::NatsClient,
     /// Section `grpc` (ours): the public gRPC listener.
     pub grpc: services::Grpc,
     /// Section `services` (ours): where each service is.
@@ -147,6 +149,9 @@ fn read(source: &Source, program: Program, findings: &Findings) -> Config {
         config.ui = ui::read(section);
     }
     config.nats = section("nats", Rules::LAX).map(nats::read);
+    if let Some(section) = section("nats-client", Rules::LAX) {
+        config.nats_client = nats::read_client(section);
+    }
     if let Some(section) = section("grpc", Rules::LAX) {
         config.grpc = services::read_grpc(section);
     }
@@ -171,6 +176,7 @@ fn read(source: &Source, program: Program, findings: &Findings) -> Config {
     read_external(source, findings, &mut config);
     warn_of_unknown_sections(source, program, findings);
     warn_of_shared_directory(source, findings, &config);
+    warn_of_missing_broker(source, findings, &config);
     config
 }
 
@@ -223,6 +229,23 @@ fn warn_of_unknown_sections(source: &Source, program: Program, findings: &Findin
         let hint = section::nearest(&part.name, &known).map(|name| format!("; did you mean {name:?}?"));
         let text = format!("unknown section, ignored{}", hint.unwrap_or_default());
         findings.add(Severity::Warning, &part.file, &part.name, text);
+    }
+}
+
+/// Subjects without an address: nobody would ever hear what is sent there.
+fn warn_of_missing_broker(source: &Source, findings: &Findings, config: &Config) {
+    if config.nats.as_ref().is_some_and(|nats| !nats.address.is_empty()) {
+        return;
+    }
+    let store = config.metric_store.as_ref();
+    for (asked, key) in [
+        (config.main.api_subjects.is_some(), "main.api-subjects"),
+        (store.is_some_and(|store| !store.nats_subscriptions.is_empty()), "metric-store.nats-subscriptions"),
+    ] {
+        if asked {
+            let text = "there is no nats.address, so nothing sent to these subjects will arrive";
+            findings.add(Severity::Warning, &source.file, key, text);
+        }
     }
 }
 

@@ -39,6 +39,12 @@ impl Readiness {
         self.set(true, String::new());
     }
 
+    /// Declares the part ready, with something that operators should know all the same: it goes on without something
+    /// (shown to operators: no secrets).
+    pub fn ready_without(&self, reason: impl Into<String>) {
+        self.set(true, reason.into());
+    }
+
     /// Declares the part not ready and says why (shown to operators: no secrets).
     pub fn not_ready(&self, reason: impl Into<String>) {
         self.set(false, reason.into());
@@ -113,12 +119,16 @@ impl Health {
         Report { ready: parts.values().all(|part| part.ready), parts }
     }
 
-    /// One line for `systemctl status`: `running`, or the first part that is not ready and why.
+    /// One line for `systemctl status`: `running`, with the first part that has something to say; or the first part
+    /// that is not ready and why.
     pub fn summary(&self) -> String {
         let report = self.report();
-        match report.parts.iter().find(|(_, part)| !part.ready) {
+        if let Some((name, part)) = report.parts.iter().find(|(_, part)| !part.ready) {
+            return format!("{name}: {}", part.reason);
+        }
+        match report.parts.iter().find(|(_, part)| !part.reason.is_empty()) {
             None => "running".to_owned(),
-            Some((name, part)) => format!("{name}: {}", part.reason),
+            Some((name, part)) => format!("running; {name}: {}", part.reason),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod health;
 pub mod listener;
 pub mod logging;
 pub mod metrics;
+pub mod nats;
 pub mod privileges;
 pub mod process;
 pub mod rpc;

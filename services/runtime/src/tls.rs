@@ -33,6 +33,11 @@ pub const KEY_MODE: u32 = 0o600;
 /// Mode of certificates and public keys.
 pub const PUBLIC_MODE: u32 = 0o644;
 
+/// Chooses the cryptography of TLS for libraries that ask the process for it. Whoever is second changes nothing.
+pub fn install_provider() {
+    let _second = rustls::crypto::ring::default_provider().install_default().is_err();
+}
+
 /// What went wrong with certificates and keys.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

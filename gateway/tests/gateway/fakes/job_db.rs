@@ -391,6 +391,13 @@ impl JobDb for FakeJobDb {
         Err(Status::unimplemented("not played"))
     }
 
+    async fn job_statistics(
+        &self,
+        _request: Request<JobStatisticsRequest>,
+    ) -> Result<Response<JobStatisticsResponse>, Status> {
+        Err(Status::unimplemented("not played"))
+    }
+
     async fn import_job(
         &self,
         _request: Request<ImportJobRequest>,

@@ -391,7 +391,9 @@ fn recorded_configurations_are_accepted_without_a_word() {
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let fixtures = shared.join("fixtures");
     let read = |path: PathBuf| -> Option<Value> {
-        Some(serde_json::from_slice(&std::fs::read(path).ok()?).unwrap())
+        // the recorder fills the port in
+        let text = std::fs::read_to_string(path).ok()?.replace("{nats_port}", "4222");
+        Some(serde_json::from_str(&text).unwrap())
     };
     let Some(hub) = read(fixtures.join("site/hub/config.json")) else {
         println!("skipped: no {}", fixtures.display());

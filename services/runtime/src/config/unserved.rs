@@ -29,25 +29,10 @@ impl Config {
         settings.chain(keys.map(|name| warning(".env", name, FOREIGN_TOKENS))).collect()
     }
 
-    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 9] {
+    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 6] {
         let store = self.metric_store.as_ref();
         let (main, auth) = (&self.main, &self.auth);
         [
-            (
-                main.api_subjects.is_some(),
-                "main.api-subjects",
-                "this version has no NATS interface: job events and node states sent there are LOST; send them over REST or gRPC",
-            ),
-            (
-                store.is_some_and(|store| !store.nats_subscriptions.is_empty()),
-                "metric-store.nats-subscriptions",
-                "this version has no NATS interface: samples sent there are LOST; send them to /api/write/",
-            ),
-            (
-                !self.metric_store_external.is_empty(),
-                "metric-store-external",
-                "other metric stores are not asked yet: their samples are neither shown nor archived",
-            ),
             (
                 store.is_some_and(|store| store.cleanup != Cleanup::Delete),
                 "metric-store.cleanup.mode",
@@ -112,13 +97,7 @@ mod tests {
             "nats": {"address": "nats://h"}});
         assert_eq!(
             told(&full, &[("CROSS_LOGIN_JWT_HS512_KEY", "a2V5")]),
-            [
-                "main.api-subjects",
-                "metric-store.nats-subscriptions",
-                "auth.oidc",
-                "auth.jwts.cookie-name",
-                "CROSS_LOGIN_JWT_HS512_KEY"
-            ]
+            ["auth.oidc", "auth.jwts.cookie-name", "CROSS_LOGIN_JWT_HS512_KEY"]
         );
     }
 }
