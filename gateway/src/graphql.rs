@@ -15,8 +15,8 @@ mod nodes;
 mod query;
 mod scalars;
 mod series;
-mod stats;
 mod statistics;
+mod stats;
 mod transport;
 
 use std::sync::LazyLock;

@@ -129,7 +129,7 @@ impl Service {
                     lines.push(format!("{} {}: {}", missing.metric, missing.hostname, missing.reason));
                 }
                 Part::Statistics(over) => {
-                    lines.push(format!("{} over series, which are the archive's", over.metric))
+                    lines.push(format!("{} over series, which are the archive's", over.metric));
                 }
             }
         }

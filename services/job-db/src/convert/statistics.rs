@@ -57,7 +57,7 @@ pub(crate) fn question(request: proto::JobStatisticsRequest, short_below: i64) -
     });
     let question = Question {
         durations: durations.transpose()?,
-        metrics: request.metrics.into_iter().map(metric).collect::<Result<_, _>>()?,
+        metrics: request.metrics.iter().map(metric).collect::<Result<_, _>>()?,
         filters: filter::filters(request.filters)?,
         group,
         users: request.with_users || sort_by == SortByAggregate::TotalUsers,
@@ -74,7 +74,7 @@ fn number_of_bins(field: &'static str, bins: u32) -> Result<usize, Error> {
     Ok(usize::try_from(bins).unwrap_or(usize::MAX))
 }
 
-fn metric(bins: proto::MetricBins) -> Result<MetricBins, Error> {
+fn metric(bins: &proto::MetricBins) -> Result<MetricBins, Error> {
     let key = MetricKey::new(&bins.key)
         .ok_or_else(|| invalid("metrics.key", format!("{:?} is no footprint key", bins.key)))?;
     Ok(MetricBins { key, peak: bins.peak, bins: number_of_bins("metrics.bins", bins.bins)? })

@@ -12,8 +12,8 @@ pub(crate) mod rebuild;
 mod retention;
 mod row;
 mod schema;
-mod tagging;
 mod statistics;
+mod tagging;
 mod unit;
 
 use cc_database::{Database, side};
