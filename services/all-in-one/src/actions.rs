@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 
 use cc_database::{Database, Migrated};
 use cc_model::Clusters;
+use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
 use cc_runtime::config::archive::Place;
 use cc_runtime::files::lock::{DatabaseLock, Purpose};
@@ -49,6 +50,9 @@ pub enum Error {
         /// What to do meanwhile.
         instead: &'static str,
     },
+    /// Checkpoint files.
+    #[error("{0}")]
+    Checkpoints(#[from] cc_metric_store::Error),
     /// There is no directory server to ask.
     #[error("LDAP authentication is not configured")]
     NoLdap,
@@ -56,13 +60,12 @@ pub enum Error {
 
 /// Flags of the reference that later versions bring, with what to do until then. They fail loudly: a script that relies
 /// on one must not go on.
-const NOT_BUILT: [(&str, &str); 6] = [
+const NOT_BUILT: [(&str, &str); 5] = [
     ("revert-db", "the database is at version 11, which is the reference's own"),
     ("force-db", "run it with the reference's cc-backend"),
     ("optimize-db", "run it with the reference's cc-backend while this one is stopped"),
     ("init-db", "run it with the reference's cc-backend while this one is stopped"),
     ("apply-tags", "taggers come with a later version"),
-    ("cleanup-checkpoints", "the store removes old samples by itself"),
 ];
 
 /// `-migrate-db`: makes an empty or missing database; says what to do with an older one.
@@ -77,6 +80,28 @@ pub async fn migrate(config: &Config, out: &mut (dyn Write + Send)) -> Result<()
     let path = config.main.db.display();
     writeln!(out, "MigrateDB Success: Migrated SQLite database at '{path}' to version 11.")?;
     Ok(())
+}
+
+/// `-cleanup-checkpoints` and `-export-checkpoints`; false: neither is asked for.
+///
+/// # Errors
+/// [`Error::Checkpoints`].
+pub async fn checkpoints(
+    config: &Config,
+    flags: &Flags,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<bool, Error> {
+    if flags.on("cleanup-checkpoints") {
+        // Without a line end, as the reference.
+        write!(out, "{}", cc_metric_store::cleanup_checkpoints(config, clock).await?)?;
+        return Ok(true);
+    }
+    if flags.on("export-checkpoints") {
+        writeln!(out, "{}", cc_metric_store::export_checkpoints(config, clock).await?)?;
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Whether any flag asks for an action on the open database.

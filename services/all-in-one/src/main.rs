@@ -57,6 +57,9 @@ async fn serve(process: Process) -> Result<Next, BoxError> {
         actions::migrate(&process.config, &mut out).await?;
         return Ok(Next::Exit(0));
     }
+    if actions::checkpoints(&process.config, &process.flags, &process.clock, &mut out).await? {
+        return Ok(Next::Exit(0));
+    }
     let parts = Parts {
         config: Arc::clone(&process.config),
         env: Arc::clone(&process.env),

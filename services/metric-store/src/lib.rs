@@ -7,10 +7,13 @@
 //! | `store`, `shard`, `host`, `grid`, `block` | where samples lie: shards of hosts, a slot grid per host and interval, sealed blocks |
 //! | `registry`, `names` | which metrics are taken |
 //! | `log`, `checkpoint`, `load`, `wire`, `disk` | what survives: segment log, checkpoints, reading them back |
+//! | `reference` | the reference's checkpoint files, read and written |
 //! | `read`, `raw_query`, [`job_query`], [`health`], `debug` | questions: the reference's query JSON, series of a job, freshness, content |
 //! | `grpc`, `standalone`, `start` | the service of the contract, the stand-alone server, how each is started |
+//! | `actions` | what the command line does with checkpoint files |
 //! | [`metrics`] | counters |
 
+mod actions;
 mod block;
 mod checkpoint;
 mod debug;
@@ -30,6 +33,7 @@ mod names;
 mod number;
 mod raw_query;
 mod read;
+mod reference;
 mod registry;
 mod shard;
 mod standalone;
@@ -40,6 +44,7 @@ mod testing;
 mod value;
 mod wire;
 
+pub use actions::{cleanup_checkpoints, export_checkpoints};
 pub use block::{Values, decode, encode};
 pub use error::Error;
 pub use ingest::Ingest;

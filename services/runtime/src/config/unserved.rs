@@ -3,7 +3,6 @@
 
 use super::Config;
 use super::archive::Policy;
-use super::metric_store::Cleanup;
 use super::problem::{Problem, Severity};
 use crate::env::Env;
 
@@ -28,7 +27,7 @@ impl Config {
         settings.chain(keys.map(|name| warning(".env", name, FOREIGN_TOKENS))).collect()
     }
 
-    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 11] {
+    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 10] {
         let store = self.metric_store.as_ref();
         let (main, auth) = (&self.main, &self.auth);
         [
@@ -46,11 +45,6 @@ impl Config {
                 !self.metric_store_external.is_empty(),
                 "metric-store-external",
                 "other metric stores are not asked yet: their samples are neither shown nor archived",
-            ),
-            (
-                store.is_some_and(|store| store.cleanup != Cleanup::Delete),
-                "metric-store.cleanup.mode",
-                "samples beyond retention-in-memory are deleted, not moved to Parquet files",
             ),
             (
                 auth.ldap.is_some(),
