@@ -4,6 +4,7 @@ pub mod clusters;
 pub mod debug;
 pub mod delete_jobs;
 pub mod edit_meta;
+pub mod free;
 pub mod job;
 pub mod job_metrics;
 pub mod jobs;

@@ -9,7 +9,7 @@ use crate::auth::gate::Gate;
 use crate::graphql;
 use crate::middleware::decompression;
 use crate::rest::{
-    clusters, debug, delete_jobs, edit_meta, job, job_metrics, jobs, machine_state, nodestate, query,
+    clusters, debug, delete_jobs, edit_meta, free, job, job_metrics, jobs, machine_state, nodestate, query,
     start_job, stop_job, tags, used_nodes, users, write,
 };
 use crate::settings::Settings;
@@ -115,6 +115,7 @@ fn rest(routes: Routes) -> Routes {
         .add(POST_PUT, &["/api/nodestate/", "/api/nodestate"], Gate::Api, &report)
         .add(POST, &["/api/write/", "/api/write"], Gate::Store, &decompression::of_request(post(write::take)))
         .add(GET, &["/api/debug/", "/api/debug"], Gate::Store, &get(debug::dump))
+        .add(POST, &["/api/free/", "/api/free"], Gate::Store, &post(free::free))
         .add(POST, &["/api/healthcheck/", "/api/healthcheck"], Gate::Store, &post(nodestate::healthcheck))
         .add(
             &[Method::GET, Method::POST],

@@ -118,6 +118,7 @@ pub const TABLE: &[Rpc] = &[
     ),
     rpc("/clustercockpit.metric_store.v1.MetricStore/RawQuery", &[Gateway], API, 60, true),
     rpc("/clustercockpit.metric_store.v1.MetricStore/Debug", &[Gateway], API, 60, true),
+    rpc("/clustercockpit.metric_store.v1.MetricStore/Free", &[Gateway], API, 60, true),
     rpc("/clustercockpit.metric_store.v1.MetricStore/CheckHealth", &[Gateway, JobDb], ANY_ROLE, 20, true),
     rpc("/clustercockpit.job_db.v1.JobDb/StartJob", &[Gateway], API, 60, false),
     rpc("/clustercockpit.job_db.v1.JobDb/StopJob", &[Gateway], API, 60, false),

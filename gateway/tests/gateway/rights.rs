@@ -46,6 +46,7 @@ fn example(method: &Method, path: &str) -> (String, &'static str, u16) {
         "/api/jobs/stop_job" => own(r#"{"jobId":77}"#, 200),
         "/api/jobs/used_nodes" => (format!("{path}?ts=5"), "", 200),
         "/api/nodestate" | "/api/healthcheck" => own(r#"{"cluster":"fritz","nodes":[]}"#, 200),
+        "/api/free" => (format!("{path}?to=5"), "[]", 200),
         "/api/query" => own("{}", 200),
         "/api/jobs/{id}" | "/userapi/jobs/{id}" => (path.replace("{id}", "5"), "[]", 200),
         "/api/jobs/metrics/{id}" | "/userapi/jobs/metrics/{id}" => (path.replace("{id}", "5"), "", 200),

@@ -123,3 +123,21 @@ async fn the_dump_of_the_store_is_reached_by_name() {
     let nothing = house.get("/api/debug/?selector=nothing", "api").await;
     assert_eq!(nothing.error(), (400, "[METRICSTORE]> not found: []string{\"nothing\"}".to_owned()));
 }
+
+#[tokio::test]
+async fn memory_is_given_back_by_name_and_time() {
+    let house = House::new();
+    let freed = house.post("/api/free?to=7", "api", r#"[["fritz","f0101"],["alex"]]"#).await;
+    let kind = freed.headers.get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+    assert_eq!((freed.status.as_u16(), kind.as_deref()), (200, Some("text/plain; charset=utf-8")));
+    assert_eq!(freed.body, "buffers freed: 3007\n");
+    assert_eq!(house.post("/api/free/?to=-7", "user+api", "null").await.body, "buffers freed: 7\n");
+    let refused = house.post("/api/free/", "api", "[]").await;
+    assert_eq!(refused.error(), (400, "'to' is a required query parameter".to_owned()));
+    let refused = house.post("/api/free/?to=soon", "api", "[]").await;
+    assert_eq!(refused.error(), (400, "to: \"soon\" is no time in Unix seconds".to_owned()));
+    let refused = house.post("/api/free/?to=7", "api", "{").await;
+    let kind = refused.headers.get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+    assert_eq!((refused.status.as_u16(), kind.as_deref()), (400, Some("text/plain; charset=utf-8")));
+    assert_eq!(house.post("/api/free/?to=7", "user", "[]").await.status, 401);
+}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use cc_database::Database;
 use cc_model::Clusters;
+use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
 use cc_runtime::config::archive::Place;
 use cc_runtime::files::lock::DatabaseLock;
@@ -55,22 +56,35 @@ pub enum Error {
     /// It needs authentication.
     #[error("--add-user and --del-user can only be used if authentication is enabled")]
     NoAuthentication,
-    /// A flag of the reference that is not built yet.
-    #[error("-{flag} is not built yet: {instead}")]
-    NotBuilt {
-        /// The flag.
-        flag: &'static str,
-        /// What to do meanwhile.
-        instead: &'static str,
-    },
+    /// Checkpoint files.
+    #[error("{0}")]
+    Checkpoints(#[from] cc_metric_store::Error),
     /// There is no directory server to ask.
     #[error("LDAP authentication is not configured")]
     NoLdap,
 }
 
-/// Flags of the reference that later versions bring, with what to do until then. They fail loudly: a script that relies
-/// on one must not go on.
-const NOT_BUILT: [(&str, &str); 1] = [("cleanup-checkpoints", "the store removes old samples by itself")];
+/// `-cleanup-checkpoints` and `-export-checkpoints`; false: neither is asked for.
+///
+/// # Errors
+/// [`Error::Checkpoints`].
+pub async fn checkpoints(
+    config: &Config,
+    flags: &Flags,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> Result<bool, Error> {
+    if flags.on("cleanup-checkpoints") {
+        // Without a line end, as the reference.
+        write!(out, "{}", cc_metric_store::cleanup_checkpoints(config, clock).await?)?;
+        return Ok(true);
+    }
+    if flags.on("export-checkpoints") {
+        writeln!(out, "{}", cc_metric_store::export_checkpoints(config, clock).await?)?;
+        return Ok(true);
+    }
+    Ok(false)
+}
 
 /// Whether any flag asks for an action on the open database.
 pub fn wanted(flags: &Flags) -> bool {
@@ -78,19 +92,6 @@ pub fn wanted(flags: &Flags) -> bool {
         || flags.on("sync-ldap")
         || flags.on("init-db")
         || flags.on("apply-tags")
-}
-
-/// Refuses what is not built, before anything is opened.
-///
-/// # Errors
-/// [`Error::NotBuilt`].
-pub fn refuse_unbuilt(flags: &Flags) -> Result<(), Error> {
-    for (flag, instead) in NOT_BUILT {
-        if flags.on(flag) {
-            return Err(Error::NotBuilt { flag, instead });
-        }
-    }
-    Ok(())
 }
 
 /// The actions in the order of the reference: users and tokens, then the archive, then imports. The archive is opened

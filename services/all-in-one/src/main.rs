@@ -52,8 +52,10 @@ async fn run(process: Process) -> Result<Next, BoxError> {
 
 async fn serve(process: Process) -> Result<Next, BoxError> {
     let mut out = io::stdout();
-    actions::refuse_unbuilt(&process.flags)?;
     if actions::on_the_file(&process.config, &process.flags, &mut out).await? {
+        return Ok(Next::Exit(0));
+    }
+    if actions::checkpoints(&process.config, &process.flags, &process.clock, &mut out).await? {
         return Ok(Next::Exit(0));
     }
     let parts = Parts {

@@ -106,6 +106,7 @@ impl Bench {
             workers: 1,
             durability: Durability::Background,
             pinning: Pinning::None,
+            reference: None,
         };
         let now = jiff::Timestamp::from_second(NOW + 10_000_000).unwrap_or_default();
         let store = Store::open(options, Clock::fixed(now)).unwrap_or_else(|error| panic!("{error}"));

@@ -105,6 +105,7 @@ impl Shard {
         }
         crate::disk::forget_pages(&File::open(&path).map_err(broken)?);
         self.remove_replaced(number)?;
+        self.imported().keep(&self.directory)?;
         Ok(CheckpointReport { hosts: hosts.len(), bytes })
     }
 

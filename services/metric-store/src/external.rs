@@ -15,9 +15,9 @@ use cc_model::Cluster;
 use cc_proto::common::v1 as common;
 use cc_proto::metric_store::v1::metric_store_server::MetricStore;
 use cc_proto::metric_store::v1::{
-    CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest, NodeHealth,
-    PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest, RawQueryResponse, WriteRequest,
-    WriteResponse,
+    CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest, FreeRequest,
+    FreeResponse, NodeHealth, PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest,
+    RawQueryResponse, WriteRequest, WriteResponse,
 };
 use cc_runtime::config::metric_store::External as Entry;
 use cc_runtime::error::{Failure, Kind};
@@ -233,6 +233,10 @@ impl MetricStore for External {
 
     async fn debug(&self, request: Request<DebugRequest>) -> Result<Response<Self::DebugStream>, Status> {
         self.local("there is nothing to show")?.debug(request).await
+    }
+
+    async fn free(&self, request: Request<FreeRequest>) -> Result<Response<FreeResponse>, Status> {
+        self.local("there is nothing to free")?.free(request).await
     }
 
     async fn check_health(

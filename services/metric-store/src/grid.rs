@@ -14,6 +14,7 @@ use self::slab::Slab;
 use crate::block::{self, SLOTS, Values};
 
 mod free;
+mod import;
 mod lane;
 mod read;
 mod restore;

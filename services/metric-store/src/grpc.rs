@@ -12,9 +12,9 @@ use cc_proto::common::v1::{self as common, series_chunk::Part};
 use cc_proto::convert;
 use cc_proto::metric_store::v1::metric_store_server::MetricStore;
 use cc_proto::metric_store::v1::{
-    CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest, NodeHealth,
-    PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest, RawQueryResponse, Refused,
-    WriteRequest, WriteResponse,
+    CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest, FreeRequest,
+    FreeResponse, NodeHealth, PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest,
+    RawQueryResponse, Refused, WriteRequest, WriteResponse,
 };
 use cc_runtime::cpu;
 use futures::Stream;
@@ -146,6 +146,15 @@ impl MetricStore for Grpc {
         let (store, selector) = (Arc::clone(&self.store), request.into_inner().selector);
         let answer = cpu::run(move || store.debug(&selector)).await??;
         Ok(Response::new(json_pieces(answer)))
+    }
+
+    async fn free(&self, request: Request<FreeRequest>) -> Result<Response<FreeResponse>, Status> {
+        self.wait(Needed::ALL).await?;
+        let FreeRequest { selectors, to } = request.into_inner();
+        let selectors: Vec<Vec<String>> = selectors.into_iter().map(|selector| selector.names).collect();
+        let store = Arc::clone(&self.store);
+        let buffers = cpu::run(move || store.free(&selectors, to)).await??;
+        Ok(Response::new(FreeResponse { buffers }))
     }
 
     async fn check_health(

@@ -25,11 +25,14 @@ mod mixed;
 pub mod report;
 mod run;
 
+pub(crate) use self::begin::is_place;
+pub(crate) use self::run::AHEAD_MAX;
+
 /// Samples that are gathered before they are committed; a batch that is larger is committed in parts.
 const STAGED_MAX: usize = 8192;
 
 /// Longest name of a cluster, host or component, in bytes.
-const NAME_BYTES_MAX: usize = 255;
+pub(crate) const NAME_BYTES_MAX: usize = 255;
 
 /// One batch of lines on its way into the store.
 #[derive(Debug)]

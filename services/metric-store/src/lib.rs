@@ -7,12 +7,15 @@
 //! | `store`, `shard`, `host`, `grid`, `block` | where samples lie: shards of hosts, a slot grid per host and interval, sealed blocks |
 //! | `registry`, `names` | which metrics are taken |
 //! | `log`, `checkpoint`, `load`, `wire`, `disk` | what survives: segment log, checkpoints, reading them back |
+//! | `reference` | the reference's checkpoint files, read and written |
 //! | `read`, `raw_query`, [`job_query`], [`health`], `debug` | questions: the reference's query JSON, series of a job, freshness, content |
 //! | `external` | the same questions, answered by metric stores elsewhere |
 //! | `nats` | samples from the message broker |
 //! | `grpc`, `standalone`, `start` | the service of the contract, the stand-alone server, how each is started |
+//! | `actions` | what the command line does with checkpoint files |
 //! | [`metrics`] | counters |
 
+mod actions;
 mod block;
 mod checkpoint;
 mod debug;
@@ -34,6 +37,7 @@ mod nats;
 mod number;
 mod raw_query;
 mod read;
+mod reference;
 mod registry;
 mod shard;
 mod standalone;
@@ -44,6 +48,7 @@ mod testing;
 mod value;
 mod wire;
 
+pub use actions::{cleanup_checkpoints, export_checkpoints};
 pub use block::{Values, decode, encode};
 pub use error::Error;
 pub use ingest::Ingest;

@@ -10,6 +10,7 @@ use crate::host::{ColumnId, HostData, HostKey, SeriesKey};
 use crate::log::record::{ColumnOf, Record};
 use crate::log::segment::{self, HEADER_BYTES};
 use crate::names::MetricNames;
+use crate::reference::import::{self, ImportReport};
 use crate::shard::Shard;
 use crate::wire::{Frames, Next};
 
@@ -29,6 +30,8 @@ pub(crate) struct LoadReport {
     pub(crate) cut: Vec<(PathBuf, u64)>,
     /// Checkpoints that are damaged; they were renamed.
     pub(crate) damaged: Vec<PathBuf>,
+    /// What the reference's files held.
+    pub(crate) imported: ImportReport,
 }
 
 /// Why a shard cannot be read.
@@ -62,6 +65,11 @@ impl Restored {
         self.hosts.push((key, HostData::new(stagger)));
         self.numbers.insert(name, self.hosts.len() - 1);
         self.hosts.len() - 1
+    }
+
+    /// The number of a host here, if there is one.
+    pub(crate) fn find(&self, cluster: &str, host: &str) -> Option<usize> {
+        self.numbers.get(&(cluster.to_owned(), host.to_owned())).copied()
     }
 
     /// A host's data.
@@ -157,8 +165,10 @@ impl Replay {
 
 impl Shard {
     /// Reads everything that the shard has on disk, then what was logged since the process started, and makes it the shard's memory.
-    /// Blocks; batches are taken meanwhile, except for a moment at the end.
-    pub(crate) fn load(&self, names: &MetricNames, now: i64) -> Result<LoadReport, LoadError> {
+    /// The reference's files come behind our own, before what this process takes: the newest writer wins. Blocks; batches are taken
+    /// meanwhile, except for a moment at the end.
+    pub(crate) fn load(&self, context: &import::Context<'_>) -> Result<LoadReport, LoadError> {
+        let (names, now) = (context.names, context.now);
         let mut report = LoadReport::default();
         let mut restored = Restored::default();
         let listing = segment::list(&self.directory).map_err(failed(&self.directory))?;
@@ -187,6 +197,7 @@ impl Shard {
                 report.cut.push((replay.path, lost));
             }
         }
+        report.imported = import::import(context, &mut self.imported(), &mut restored);
         let mut read = 0;
         loop {
             let numbers = self.log().numbers_written();

@@ -1,10 +1,11 @@
 //! `cc-metric-store`: with a section `metrics` in its configuration the stand-alone server, with the reference's routes on `main.addr`;
 //! without it the metric store of a split deployment, of the same code as in `cc-backend`.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cc_metric_store::{Deps, start, start_standalone};
+use cc_metric_store::{Deps, cleanup_checkpoints, export_checkpoints, start, start_standalone};
 use cc_proto::access::Peer;
 use cc_runtime::process::{Next, Process, Program};
 use cc_runtime::tasks::BoxError;
@@ -19,11 +20,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(process: Process) -> Result<Next, BoxError> {
+    let mut out = io::stdout();
     if process.flags.on("cleanup-checkpoints") {
-        tracing::error!(
-            "-cleanup-checkpoints: this version neither reads nor writes checkpoint files of the reference; its own are kept in order by itself"
-        );
-        return Ok(Next::Exit(1));
+        write!(out, "{}", cleanup_checkpoints(&process.config, &process.clock).await?)?;
+        return Ok(Next::Exit(0));
+    }
+    if process.flags.on("export-checkpoints") {
+        writeln!(out, "{}", export_checkpoints(&process.config, &process.clock).await?)?;
+        return Ok(Next::Exit(0));
     }
     let Process { config, clock, tasks, health, .. } = process.clone();
     let readiness = health.part(Peer::MetricStore.name());

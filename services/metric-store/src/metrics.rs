@@ -5,7 +5,7 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 use crate::checkpoint::CheckpointReport;
 use crate::ingest::report::{Reason, Report};
 use crate::load::LoadReport;
-use crate::store::Cleaned;
+use crate::store::{Cleaned, Exported};
 
 /// Samples in log and memory.
 pub const SAMPLES: &str = "metric_store_samples_total";
@@ -27,6 +27,14 @@ pub const EVICTED: &str = "metric_store_blocks_dropped_total";
 pub const REPLAYED: &str = "metric_store_replayed_samples_total";
 /// Bytes at the ends of log segments that could not be read at the start.
 pub const LOG_CUT: &str = "metric_store_log_cut_bytes_total";
+/// Samples imported from the reference's checkpoint files.
+pub const IMPORTED: &str = "metric_store_imported_samples_total";
+/// The reference's checkpoint files that are damaged or do not belong where they lie.
+pub const IMPORT_DAMAGED: &str = "metric_store_import_damaged_files_total";
+/// Checkpoint files written for the reference.
+pub const EXPORTED: &str = "metric_store_exported_files_total";
+/// Checkpoint files for the reference that could not be written.
+pub const EXPORT_FAILURES: &str = "metric_store_export_failures_total";
 /// Memory of samples and their index.
 pub const MEMORY: &str = "metric_store_memory_bytes";
 
@@ -44,6 +52,10 @@ pub(crate) struct Counters {
     pressed: Counter,
     replayed: Counter,
     log_cut: Counter,
+    imported: Counter,
+    import_damaged: Counter,
+    exported: Counter,
+    export_failures: Counter,
     memory: Gauge,
 }
 
@@ -63,6 +75,10 @@ impl Counters {
             pressed: counter!(EVICTED, "cause" => "memory-cap"),
             replayed: counter!(REPLAYED),
             log_cut: counter!(LOG_CUT),
+            imported: counter!(IMPORTED),
+            import_damaged: counter!(IMPORT_DAMAGED),
+            exported: counter!(EXPORTED),
+            export_failures: counter!(EXPORT_FAILURES),
             memory: gauge!(MEMORY),
         }
     }
@@ -101,7 +117,15 @@ impl Counters {
     /// A shard was loaded.
     pub(crate) fn loaded(&self, report: &LoadReport) {
         self.replayed.increment(report.replayed);
+        self.imported.increment(report.imported.samples);
+        self.import_damaged.increment(report.imported.damaged.len() as u64);
         self.log_cut.increment(report.cut.iter().map(|(_, bytes)| bytes).sum());
+    }
+
+    /// Files were written for the reference, or could not be.
+    pub(crate) fn exported(&self, exported: Exported) {
+        self.exported.increment(exported.files);
+        self.export_failures.increment(exported.failures);
     }
 
     /// A clean-up ended.
@@ -132,5 +156,13 @@ fn describe() {
         Unit::Bytes,
         "bytes at the ends of log segments that could not be read at the start"
     );
+    describe_counter!(IMPORTED, Unit::Count, "samples imported from checkpoint files of the reference");
+    describe_counter!(
+        IMPORT_DAMAGED,
+        Unit::Count,
+        "checkpoint files of the reference that are damaged or stray"
+    );
+    describe_counter!(EXPORTED, Unit::Count, "checkpoint files written for the reference");
+    describe_counter!(EXPORT_FAILURES, Unit::Count, "checkpoint files for the reference that failed");
     describe_gauge!(MEMORY, Unit::Bytes, "memory of samples and their index");
 }

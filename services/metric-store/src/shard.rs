@@ -14,6 +14,7 @@ use crate::host::{Host, HostKey};
 use crate::log::ShardLog;
 use crate::log::record::{Freed, Sample};
 use crate::names::MetricNames;
+use crate::reference::imported::Imported;
 
 /// Number of shards; part of the layout on disk.
 pub(crate) const SHARDS: u32 = 16;
@@ -38,6 +39,7 @@ pub(crate) struct Shard {
     /// Whether all history is in memory. Until then batches are only logged.
     loaded: AtomicBool,
     bytes: AtomicUsize,
+    imported: Mutex<Imported>,
 }
 
 impl Shard {
@@ -50,6 +52,7 @@ impl Shard {
             log: Mutex::new(log),
             loaded: AtomicBool::new(loaded),
             bytes: AtomicUsize::new(0),
+            imported: Mutex::new(Imported::read(directory)),
         }
     }
 
@@ -66,6 +69,11 @@ impl Shard {
     /// Declares all history in memory; by the holder of the log's lock.
     pub(crate) fn set_loaded(&self) {
         self.loaded.store(true, Ordering::Release);
+    }
+
+    /// What the shard holds of the reference's files.
+    pub(crate) fn imported(&self) -> MutexGuard<'_, Imported> {
+        self.imported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes in memory, as of the last commit or clean-up of each host.

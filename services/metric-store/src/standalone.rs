@@ -84,7 +84,7 @@ fn keys(config: &Config, standalone: &Standalone, deps: &Deps) -> Result<Option<
     Keys::new(&standalone.jwt_public_key, any_role, deps.clock.clone()).map(Some)
 }
 
-fn metrics(standalone: &Standalone) -> impl Iterator<Item = (String, Rule)> {
+pub(crate) fn metrics(standalone: &Standalone) -> impl Iterator<Item = (String, Rule)> {
     standalone.metrics.iter().map(|(name, metric)| {
         let aggregation = match metric.aggregation {
             None => Aggregation::None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cc_proto::metric_store::v1::metric_store_server::MetricStoreServer;
 use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
-use cc_runtime::config::metric_store::MetricStore as Section;
+use cc_runtime::config::metric_store::{self, CheckpointFormat, MetricStore as Section};
 use cc_runtime::health::{Health, Readiness};
 use cc_runtime::tasks::Tasks;
 use tonic::service::Routes;
@@ -16,7 +16,7 @@ use crate::external::External;
 use crate::grpc::{Grpc, MINIMUM_POINTS};
 use crate::log::Durability;
 use crate::nats;
-use crate::store::{self, Options, Pinning, Store};
+use crate::store::{self, Cleanup, Format, Options, Pinning, Reference, Store};
 
 /// What the service needs of its process.
 #[derive(Clone, Debug)]
@@ -84,6 +84,19 @@ pub(crate) fn options(section: &Section, pinning: Pinning) -> Options {
         workers: section.num_workers,
         durability: Durability::Background,
         pinning,
+        reference: Some(Reference {
+            directory: section.checkpoints.directory.clone(),
+            format: match section.checkpoints.file_format {
+                CheckpointFormat::Wal => Format::Bin,
+                CheckpointFormat::Json => Format::Json,
+            },
+            cleanup: match &section.cleanup {
+                metric_store::Cleanup::Delete => Cleanup::Delete,
+                metric_store::Cleanup::Archive { directory } => {
+                    Cleanup::Archive { directory: directory.clone() }
+                }
+            },
+        }),
     }
 }
 

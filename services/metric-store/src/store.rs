@@ -18,17 +18,21 @@ use crate::log::record::{Sample, TIME_MAX};
 use crate::log::{Durability, ShardLog, segment};
 use crate::metrics::Counters;
 use crate::names::MetricNames;
+use crate::reference::HostDirectory;
 use crate::registry::Registry;
 use crate::shard::{SHARDS, Shard};
 
 mod background;
 mod maintain;
 mod pins;
+mod reference;
 mod state;
 
 pub use self::background::start;
 pub use self::maintain::Cleaned;
 pub use self::pins::Pin;
+pub use self::reference::{Exported, Format, Reference, clean_reference};
+pub use crate::reference::cleanup::{CleanedFiles, Cleanup};
 
 use self::pins::Pins;
 
@@ -58,6 +62,8 @@ pub struct Options {
     pub durability: Durability,
     /// Whether hosts can be pinned.
     pub pinning: Pinning,
+    /// The reference's checkpoint directory; `None`: there is none.
+    pub reference: Option<Reference>,
 }
 
 /// See the module's description.
@@ -77,6 +83,10 @@ pub struct Store {
     configured: watch::Sender<bool>,
     counters: Counters,
     instance: u64,
+    /// A number that the store keeps for ever; our files in the reference's directory carry it.
+    id: u64,
+    /// The hosts in the reference's directory as of the start, by shard.
+    reference: Vec<Vec<HostDirectory>>,
     /// Held until the end.
     _lock: File,
 }
@@ -97,10 +107,11 @@ impl Store {
         files::create_directory(&options.directory)?;
         let lock = lock(&options.directory.join("lock"))?;
         files::sweep(&options.directory)?;
+        let reference = reference::hosts(&options)?;
         let mut shards = Vec::new();
         let mut loaded = 0;
-        for number in 0..SHARDS {
-            let shard = open_shard(&options, number, disk)?;
+        for (number, foreign) in (0..SHARDS).zip(&reference) {
+            let shard = open_shard(&options, number, disk, foreign.is_empty())?;
             loaded |= u32::from(shard.is_loaded()) << number;
             shards.push(shard);
         }
@@ -109,6 +120,8 @@ impl Store {
             configured: watch::Sender::new(!registry.is_empty()),
             registry: RwLock::new(Arc::new(registry)),
             pins: RwLock::new(Arc::new(state::read_pins(&options.directory)?)),
+            id: state::read_id(&options.directory)?,
+            reference,
             instance: u64::try_from(clock.now().as_nanosecond()).unwrap_or(0).max(1),
             counters: Counters::new(),
             names: MetricNames::default(),
@@ -238,7 +251,7 @@ impl Store {
             if shard.is_loaded() {
                 continue;
             }
-            match shard.load(&self.names, self.clock.unix()) {
+            match self.load_shard(shard) {
                 Ok(report) => self.loaded_shard(shard, &report),
                 Err(error) => {
                     let text = cc_runtime::error::chain(&error);
@@ -262,6 +275,7 @@ impl Store {
                 "log segment {path} ends within a record: its last {bytes} bytes were never acknowledged or are damaged, and are left out"
             );
         }
+        Self::tell_imported(&report.imported);
         for path in &report.damaged {
             let path = path.display();
             tracing::error!(checkpoint = %path, "checkpoint is damaged and left out, see {path}; older samples may be missing");
@@ -319,8 +333,8 @@ fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// A shard with its directory; loaded at once if there is nothing in it.
-fn open_shard(options: &Options, number: u32, disk: &Arc<dyn Disk>) -> Result<Shard, Error> {
+/// A shard with its directory; loaded at once if there is nothing in it, nor (`alone`) anything of its hosts in the reference's.
+fn open_shard(options: &Options, number: u32, disk: &Arc<dyn Disk>, alone: bool) -> Result<Shard, Error> {
     let directory = options.directory.join(format!("shard-{number:02}"));
     files::create_directory(&directory)?;
     files::sweep(&directory)?;
@@ -328,7 +342,7 @@ fn open_shard(options: &Options, number: u32, disk: &Arc<dyn Disk>) -> Result<Sh
     let listing = segment::list(&directory).map_err(failed)?;
     let highest = listing.segments.iter().chain(&listing.checkpoints).max().copied().unwrap_or(0);
     let log = ShardLog::new(&directory, number, highest + 1, Arc::clone(disk), options.durability);
-    Ok(Shard::new(number, &directory, log, highest == 0))
+    Ok(Shard::new(number, &directory, log, highest == 0 && alone))
 }
 
 #[cfg(test)]

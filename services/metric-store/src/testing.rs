@@ -33,6 +33,7 @@ pub(crate) fn options(directory: &Path) -> Options {
         workers: 1,
         durability: Durability::Background,
         pinning: Pinning::None,
+        reference: None,
     }
 }
 

@@ -16,6 +16,9 @@ const SCALED_MAX: f64 = 140_737_488_355_328.0;
 /// Integers up to this magnitude, 2^53, are exact in `f64`.
 const INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Digits, as an integer, up to which a short decimal is told from its `f32`: 2^23.
+const DIGITS_MAX: f64 = 8_388_608.0;
+
 /// Adding and taking away 1.5 × 2^52 rounds to the nearest integer below 2^51 in magnitude, without a library call.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
@@ -107,6 +110,26 @@ pub(crate) fn single(value: f64) -> Option<f32> {
     #[expect(clippy::float_cmp, reason = "exactness is the question")]
     let same = f64::from(narrow) == value;
     same.then_some(narrow)
+}
+
+/// The short decimal whose nearest `f32` a number from a file of `f32` is: an integer, or one with so few digits that most `f32` of its
+/// magnitude are none.
+#[inline]
+pub(crate) fn decimal_of_single(single: f64) -> Option<f64> {
+    if integer(single).is_some() {
+        return Some(single + 0.0);
+    }
+    (1..=DECIMALS_MAX).find_map(|decimals| {
+        let scale = f64::from(10_i32.pow(decimals.into()));
+        let scaled = single * scale;
+        if scaled.abs() >= DIGITS_MAX {
+            return None;
+        }
+        let number = ((scaled + ROUNDER) - ROUNDER) / scale;
+        #[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "exactness is the question")]
+        let same = f64::from(number as f32) == single;
+        same.then_some(number + 0.0)
+    })
 }
 
 /// `mantissa / 10^decimals`, the inverse of [`decimal`]. Total: decimals above [`DECIMALS_MAX`] count as that.

@@ -59,6 +59,7 @@ impl Server {
             workers: 1,
             durability: Durability::Background,
             pinning: Pinning::None,
+            reference: None,
         };
         let clock = Clock::fixed(jiff::Timestamp::from_second(NOW).unwrap());
         let store = Store::open(options, clock).unwrap();

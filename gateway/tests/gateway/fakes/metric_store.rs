@@ -4,9 +4,9 @@ use cc_proto::common::v1::series_chunk::Part;
 use cc_proto::common::v1::{MetricScope, SeriesChunk, SeriesData, SeriesHeader, Statistics};
 use cc_proto::metric_store::v1::metric_store_server::MetricStore;
 use cc_proto::metric_store::v1::{
-    CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest,
-    PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest, RawQueryResponse, Refused,
-    WriteRequest, WriteResponse,
+    CheckHealthRequest, CheckHealthResponse, ConfigureRequest, ConfigureResponse, DebugRequest, FreeRequest,
+    FreeResponse, PinRunningRequest, PinRunningResponse, QueryJobRequest, RawQueryRequest, RawQueryResponse,
+    Refused, WriteRequest, WriteResponse,
 };
 use cc_runtime::error::{Failure, Kind};
 use tonic::{Request, Response, Status, Streaming};
@@ -134,6 +134,12 @@ impl MetricStore for FakeStore {
             return Err(Failure::new(Kind::NotFound, "SELECTOR_NOT_FOUND", text).into());
         }
         Ok(Response::new(pieces(&[&serde_json::to_string(&selector).unwrap()])))
+    }
+
+    async fn free(&self, request: Request<FreeRequest>) -> Result<Response<FreeResponse>, Status> {
+        let FreeRequest { selectors, to } = request.into_inner();
+        let names = selectors.iter().map(|selector| selector.names.len() as u64).sum::<u64>();
+        Ok(Response::new(FreeResponse { buffers: names * 1000 + to.unsigned_abs() }))
     }
 
     async fn check_health(

@@ -204,6 +204,10 @@ impl MetricStore for Peers {
         not_played()
     }
 
+    async fn free(&self, _: Request<store::FreeRequest>) -> Answer<store::FreeResponse> {
+        not_played()
+    }
+
     async fn debug(&self, _: Request<store::DebugRequest>) -> Answer<Self::DebugStream> {
         not_played()
     }

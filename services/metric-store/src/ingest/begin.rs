@@ -130,7 +130,7 @@ pub(super) fn skipped(text: Text<'_>, end: usize) -> Option<usize> {
 }
 
 /// Whether a name can be a cluster or a host: it must be able to name a directory of the reference.
-fn is_place(name: &str) -> bool {
+pub(crate) fn is_place(name: &str) -> bool {
     let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
     fits && name != "." && !name.contains("..") && memchr::memchr2(b'/', b'\\', name.as_bytes()).is_none()
 }

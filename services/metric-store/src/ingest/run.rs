@@ -14,7 +14,7 @@ use crate::log::record::Sample;
 use crate::value;
 
 /// Samples further in the future are refused: they come from a wrong clock.
-const AHEAD_MAX: i64 = 3600;
+pub(crate) const AHEAD_MAX: i64 = 3600;
 
 /// Why the lines of one host came to an end.
 #[expect(

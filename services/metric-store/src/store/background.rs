@@ -10,6 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::Store;
 use crate::error::Error;
 
+/// Why the store is not ready before it is configured.
+const WAITING: &str = "waiting for the metrics of the clusters";
+
 /// How often the log is made durable: with the time that takes, at most a second after the answer.
 const SYNC_EVERY: Duration = Duration::from_millis(800);
 
@@ -22,6 +25,9 @@ const LOG_BYTES: u64 = 4 << 20;
 
 /// A checkpoint that failed is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
+
+/// How often expired files of the reference are looked for, at most and at least.
+const CLEAN_FILES_EVERY: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(6));
 
 /// How often expired samples are looked for, at most and at least.
 const CLEAN_EVERY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -52,11 +58,27 @@ pub fn start(store: &Arc<Store>, tasks: &Tasks, readiness: &Readiness) {
     );
     let last = Arc::clone(store);
     tasks.at(Stage::Flush).on_shutdown("metric-store-sync", async move {
-        let _finished = tokio::task::spawn_blocking(move || last.sync_logs()).await;
+        let finish = move || {
+            last.sync_logs();
+            last.export_all();
+        };
+        let _finished = tokio::task::spawn_blocking(finish).await;
+    });
+    let (exporter, token) = (Arc::clone(store), tasks.token());
+    tasks.spawn("metric-store-export", OnError::Log, OnShutdown::Drain, async move {
+        // A window that is being written is finished; the last ones are written when nothing comes any more.
+        let _stopped = token.run_until_cancelled(export(exporter)).await;
     });
 }
 
 async fn load(store: Arc<Store>, readiness: Readiness) -> Result<(), Error> {
+    if store.imports_need_metrics() {
+        // The reference's logs do not say at which interval a metric comes.
+        readiness.not_ready(WAITING);
+        let mut configured = store.configured.subscribe();
+        // The sender lives as long as the store.
+        let _known = configured.wait_for(|known| *known).await.is_ok();
+    }
     let begun = Instant::now();
     let worker = |_| {
         let loader = Arc::clone(&store);
@@ -90,11 +112,14 @@ async fn load(store: Arc<Store>, readiness: Readiness) -> Result<(), Error> {
     tracing::info!(duration_ms = took.as_millis(), "all samples loaded");
     let mut configured = store.configured.subscribe();
     if !store.is_configured() {
-        readiness.not_ready("waiting for the metrics of the clusters");
+        readiness.not_ready(WAITING);
     }
     // The sender lives as long as the store.
-    let _known = configured.wait_for(|known| *known).await;
+    let _known = configured.wait_for(|known| *known).await.is_ok();
     readiness.ready();
+    // What came from the reference's files is then in our own, and is not read again at the next start.
+    let keeper = Arc::clone(&store);
+    let _kept = tokio::task::spawn_blocking(move || keeper.keep_imported()).await;
     Ok(())
 }
 
@@ -106,6 +131,33 @@ async fn sync(store: Arc<Store>) {
         let syncer = Arc::clone(&store);
         if tokio::task::spawn_blocking(move || syncer.sync_logs()).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Writes windows for the reference, and cleans up those that are older than the retention.
+async fn export(store: Arc<Store>) {
+    let started = store.clock.unix();
+    let clean_every = (store.options.retention / 4).clamp(CLEAN_FILES_EVERY.0, CLEAN_FILES_EVERY.1);
+    let mut tick = tokio::time::interval(CHECK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut cleaned: Option<Instant> = None;
+    let mut failed: Option<Instant> = None;
+    loop {
+        tick.tick().await;
+        if failed.is_some_and(|at| at.elapsed() < RETRY_AFTER) {
+            continue;
+        }
+        let writer = Arc::clone(&store);
+        let exported = tokio::task::spawn_blocking(move || writer.export_due(started, CHECK_EVERY)).await;
+        let Ok(exported) = exported else { return };
+        failed = (exported.failures > 0).then(Instant::now);
+        if store.is_loaded() && cleaned.is_none_or(|at| at.elapsed() >= clean_every) {
+            cleaned = Some(Instant::now());
+            let cleanup = Arc::clone(&store);
+            if tokio::task::spawn_blocking(move || cleanup.clean_files()).await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -144,6 +196,27 @@ async fn keep(store: Arc<Store>) {
 }
 
 impl Store {
+    fn clean_files(&self) {
+        match self.clean_reference() {
+            Ok(cleaned) => {
+                for problem in &cleaned.problems {
+                    tracing::warn!(problem, "clean-up of checkpoint files: {problem}");
+                }
+                if cleaned.files > 0 {
+                    tracing::info!(
+                        files = cleaned.files,
+                        "{} checkpoint files were older than metric-store.retention-in-memory",
+                        cleaned.files
+                    );
+                }
+            }
+            Err(error) => {
+                let text = cc_runtime::error::chain(&error);
+                tracing::error!(error = %text, "checkpoint files are not cleaned up: {text}");
+            }
+        }
+    }
+
     /// Makes durable what was written since the last time; blocks.
     pub fn sync_logs(&self) {
         for shard in self.shards() {
@@ -172,7 +245,7 @@ impl Store {
     }
 
     /// Writes a checkpoint of one shard; blocks.
-    fn checkpoint(&self, number: usize) {
+    pub(super) fn checkpoint(&self, number: usize) {
         let Some(shard) = self.shards.get(number) else { return };
         match shard.checkpoint(&self.names) {
             Ok(report) => {

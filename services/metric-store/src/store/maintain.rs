@@ -78,7 +78,7 @@ impl Store {
     }
 
     /// Samples from here on stay on every host; `None`: all stay.
-    fn kept(&self, now: i64) -> Option<i64> {
+    pub(super) fn kept(&self, now: i64) -> Option<i64> {
         let retention =
             i64::try_from(self.options.retention.as_secs()).ok().filter(|seconds| *seconds > 0)?;
         let word = self.pins.read().unwrap_or_else(PoisonError::into_inner).fresh;

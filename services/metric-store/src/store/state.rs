@@ -16,6 +16,7 @@ use crate::registry::{Registry, Rule};
 
 const REGISTRY: &str = "registry.json";
 const PINS: &str = "pins.json";
+const ID: &str = "store-id.json";
 
 /// A cluster file as it was given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,6 +96,16 @@ pub(super) fn read_registry(directory: &Path) -> Result<Registry, Error> {
 /// The pins of the last process.
 pub(super) fn read_pins(directory: &Path) -> Result<Pins, Error> {
     Ok(Pins::new(&read::<Vec<Pin>>(directory, PINS)?.unwrap_or_default(), false))
+}
+
+/// The store's own number, made at its first start.
+pub(super) fn read_id(directory: &Path) -> Result<u64, Error> {
+    if let Some(id) = read(directory, ID)? {
+        return Ok(id);
+    }
+    let id = rand::random();
+    files::write_atomic(directory.join(ID), format!("{id}"))?;
+    Ok(id)
 }
 
 /// Keeps the pins for the next process.

@@ -4,7 +4,6 @@
 use super::Config;
 use super::archive::Policy;
 use super::main::NodestatePolicy;
-use super::metric_store::Cleanup;
 use super::problem::{Problem, Severity};
 use crate::env::Env;
 
@@ -29,15 +28,9 @@ impl Config {
         settings.chain(keys.map(|name| warning(".env", name, FOREIGN_TOKENS))).collect()
     }
 
-    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 6] {
-        let store = self.metric_store.as_ref();
+    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 5] {
         let (main, auth) = (&self.main, &self.auth);
         [
-            (
-                store.is_some_and(|store| store.cleanup != Cleanup::Delete),
-                "metric-store.cleanup.mode",
-                "samples beyond retention-in-memory are deleted, not moved to Parquet files",
-            ),
             (
                 auth.ldap.is_some(),
                 "auth.ldap",

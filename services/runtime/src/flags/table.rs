@@ -20,6 +20,10 @@ const GOPS: Flag =
     switch("gops", "Accepted for compatibility; diagnostics are served by observability.metrics-addr.");
 const CLEANUP: Flag =
     switch("cleanup-checkpoints", "Delete or archive checkpoints older than the retention, once, and exit.");
+const EXPORT: Flag = switch(
+    "export-checkpoints",
+    "Write the checkpoint files that the reference lacks, from the store's own log, and exit.",
+);
 const ENV_FILE: Flag = text("env-file", "./.env", "The file with secrets.");
 const CHDIR: Flag = text("chdir", "", "Change to this directory first; relative paths start there.");
 const CHECK_CONFIG: Flag =
@@ -36,6 +40,7 @@ pub const BACKEND: &[Flag] = &[
     DEV,
     GOPS,
     CLEANUP,
+    EXPORT,
     ENV_FILE,
     CHDIR,
     CHECK_CONFIG,
@@ -93,6 +98,7 @@ pub const STORE: &[Flag] = &[
     DEV,
     GOPS,
     CLEANUP,
+    EXPORT,
     ENV_FILE,
     CHDIR,
     CHECK_CONFIG,

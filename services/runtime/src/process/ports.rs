@@ -19,7 +19,7 @@ pub(super) fn serves(role: Role, flags: &Flags) -> bool {
     match role {
         Role::Backend => flags.on("server"),
         Role::Service(_) => true,
-        Role::Store => !flags.on("cleanup-checkpoints"),
+        Role::Store => !flags.on("cleanup-checkpoints") && !flags.on("export-checkpoints"),
     }
 }
 
