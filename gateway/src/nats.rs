@@ -1,7 +1,7 @@
 //! Job events and node states from the message broker (integrations.md 3): another way in to the use cases behind REST
 //! start, stop and node states, for senders that want no answer.
 //!
-//! A message is read as line protocol ([`line`]), its events as the same JSON as the REST bodies ([`event`]), and each event
+//! A message is read as line protocol ([`mod@line`]), its events as the same JSON as the REST bodies ([`event`]), and each event
 //! is applied by the lane of its job ([`lane`]), so a stop never overtakes its start. While few messages wait, events are
 //! applied in the order in which they came; the lanes are for bursts. Nobody is there to be told of a
 //! refusal: each is counted, and logged with the reason.

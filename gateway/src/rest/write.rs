@@ -13,7 +13,6 @@ use cc_proto::metric_store::v1::{WriteRequest, WriteResponse};
 use cc_runtime::caller;
 use futures::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use tokio::sync::Notify;
 
 use crate::auth::gate::Store;
 use crate::body::{self, Pieces};
@@ -48,13 +47,12 @@ pub async fn take(
     let mut request = tonic::Request::new(lines);
     caller::set(&mut request, &caller);
     let mut store = state.metric_store();
-    // dropping the call when the upload fails tells the store that there is no end to wait for
-    let written = tokio::select! {
-        biased;
-        () = fault.told.notified() => Err(fault.take()),
-        written = store.write(request) => Ok(written),
-    };
-    Ok(answer(&written??.into_inner()))
+    // Also when the sender goes away: its whole lines are on their way and arrive all or, if the store fails, told so.
+    let written = state.detached("write samples", async move { store.write(request).await }).await;
+    if let Some(problem) = fault.take() {
+        return Err(problem);
+    }
+    Ok(answer(&written?.into_inner()))
 }
 
 fn answer(written: &WriteResponse) -> Response {
@@ -72,20 +70,15 @@ fn answer(written: &WriteResponse) -> Response {
 
 /// Why an upload ended early; gRPC has no place for it in a stream of requests.
 #[derive(Default)]
-struct Fault {
-    problem: Mutex<Option<Problem>>,
-    told: Notify,
-}
+struct Fault(Mutex<Option<Problem>>);
 
 impl Fault {
     fn tell(&self, problem: Problem) {
-        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
-        self.told.notify_one();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
     }
 
-    fn take(&self) -> Problem {
-        let problem = self.problem.lock().unwrap_or_else(PoisonError::into_inner).take();
-        problem.unwrap_or_else(|| Problem::bad("the request body ended early"))
+    fn take(&self) -> Option<Problem> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -129,9 +122,10 @@ impl Upload {
                     return (!last.is_empty()).then_some(last);
                 }
                 Err(problem) => {
+                    // The call ends in order after the lines that came whole: a call that is dropped would take those
+                    // along that are still on their way to the store. Half a line stays here.
                     self.fault.tell(problem);
-                    // the call is dropped by the other end of `fault`; until then there is nothing more to say
-                    std::future::pending::<()>().await;
+                    self.ended = true;
                 }
             }
         }
@@ -198,11 +192,8 @@ mod tests {
         let mut sent = Box::pin(upload(vec![Ok("a value=1 5\nb value=12"), Err(cut)], &fault));
         assert_eq!(sent.next().await.unwrap().default_cluster, "fritz");
         assert_eq!(sent.next().await.unwrap().lines, "a value=1 5\n");
-        tokio::select! {
-            _ = sent.next() => panic!("the stream must not go on"),
-            () = fault.told.notified() => {}
-        }
-        assert_eq!(fault.take().status, 400);
+        assert_eq!(sent.next().await, None, "the call ends in order");
+        assert_eq!(fault.take().unwrap().status, 400);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A stopped job becomes an entry (job-archive.md 12): its series from the metric store, statistics, two files.
 
+use std::collections::BTreeMap;
+
 use cc_model::footprint::{FootprintKeys, energy, footprint};
-use cc_model::job::{Job, MonitoringStatus};
+use cc_model::job::{Job, JobStatistics, MonitoringStatus};
 use cc_model::series::{JobData, JobMetric, Series, SeriesStatistics, job_statistics};
 use cc_model::{JobKey, MetricScope};
 use cc_proto::common::v1::{self as common, series_chunk::Part};
@@ -26,7 +28,7 @@ pub struct Archived {
     pub job: Job,
     /// Metrics without a sample.
     pub missing: Vec<common::MissingMetric>,
-    /// Size of the data file.
+    /// Size of the data file; 0 if that of a former entry stays.
     pub data_bytes: u64,
 }
 
@@ -48,7 +50,12 @@ pub async fn archive(
     cpu::run(move || {
         data.post_process(true);
         let unit = |metric: &str| cluster.as_ref()?.metric(metric).map(|metric| metric.unit.clone());
-        let statistics = job_statistics(&data, job.num_nodes, unit);
+        // The end of a job may be corrected when the store has long forgotten its samples.
+        let former = former(&layout, &job, &data);
+        let statistics = match &former {
+            Some(statistics) => statistics.clone(),
+            None => job_statistics(&data, job.num_nodes, unit),
+        };
         if let Some(sub_cluster) = cluster.as_ref().and_then(|cluster| cluster.sub_cluster(&job.sub_cluster))
         {
             job.footprint = Some(footprint(sub_cluster, &statistics, FootprintKeys::Configured));
@@ -58,10 +65,39 @@ pub async fn archive(
         }
         job.statistics = Some(statistics);
         job.monitoring_status = MonitoringStatus::Archived;
-        let data_bytes = layout.store(&job, &data)?;
+        let data_bytes = if former.is_some() {
+            tracing::warn!(
+                job.id = %job.key(),
+                "the metric store has fewer samples of job {} than its archive entry: the entry keeps its series, only its end is corrected",
+                job.key()
+            );
+            layout.store_meta(&job)?;
+            0
+        } else {
+            layout.store(&job, &data)?
+        };
         Ok(Archived { job, missing, data_bytes })
     })
     .await?
+}
+
+/// The statistics of the entry that there is already, if it holds more of the job than `data`.
+fn former(layout: &Layout, job: &Job, data: &JobData) -> Option<BTreeMap<String, JobStatistics>> {
+    let key = job.key();
+    let statistics = layout.meta(&key).ok()?.statistics?;
+    let former = layout.data(&key).ok()?;
+    (samples(&former, job.duration) > samples(data, job.duration)).then_some(statistics)
+}
+
+/// Samples in the first `duration` seconds of a job.
+fn samples(data: &JobData, duration: i32) -> usize {
+    let of_metric = |(_, _, metric): (&str, MetricScope, &JobMetric)| {
+        let points = usize::try_from(i64::from(duration) / metric.timestep.max(1) + 1).unwrap_or_default();
+        let of_series =
+            |series: &Series| series.data.iter().take(points).filter(|value| !value.is_nan()).count();
+        metric.series.iter().map(of_series).sum::<usize>()
+    };
+    data.iter().map(of_metric).sum()
 }
 
 /// Everything the store has of a job, at its native resolution.
@@ -152,5 +188,41 @@ impl Collected {
         for (value, sample) in values.iter_mut().zip(samples) {
             *value = f64::from_le_bytes(*sample);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(values: &[f64]) -> JobData {
+        let series = Series { hostname: "n1".to_owned(), data: values.to_vec(), ..Series::default() };
+        let metric = JobMetric { series: vec![series], timestep: 60, ..JobMetric::default() };
+        let mut data = JobData::default();
+        data.insert("cpu_load", MetricScope::Node, metric);
+        data
+    }
+
+    #[test]
+    fn an_entry_with_more_samples_than_the_store_keeps_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path()).unwrap();
+        let statistics = JobStatistics { avg: 2.0, min: 1.0, max: 3.0, ..JobStatistics::default() };
+        let mut job = Job {
+            cluster: "c1".to_owned(),
+            job_id: 1,
+            start_time: 1_768_978_339,
+            duration: 180,
+            ..Job::default()
+        };
+        let whole = data(&[1.0, 2.0, 3.0, 2.0]);
+        assert_eq!(former(&layout, &job, &whole), None, "there is no entry");
+        job.statistics = Some([("cpu_load".to_owned(), statistics)].into());
+        layout.store(&job, &whole).unwrap();
+        assert_eq!(former(&layout, &job, &whole), None, "nothing is lost");
+        assert_eq!(former(&layout, &job, &JobData::default()), job.statistics);
+        assert_eq!(former(&layout, &job, &data(&[f64::NAN, f64::NAN, 3.0, 2.0])), job.statistics);
+        job.duration = 60;
+        assert_eq!(former(&layout, &job, &data(&[1.0, 2.0])), None, "all of a shorter job");
     }
 }

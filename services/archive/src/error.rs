@@ -148,8 +148,14 @@ pub enum Error {
 impl Error {
     /// Whether the bytes of an entry are wrong, rather than out of reach: a packed file that ends early shows here as a
     /// failure of reading.
-    fn is_damage(&self) -> bool {
-        let damage = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput];
+    pub(crate) fn is_damage(&self) -> bool {
+        let damage = [
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::InvalidData,
+            io::ErrorKind::InvalidInput,
+            io::ErrorKind::IsADirectory,
+            io::ErrorKind::NotADirectory,
+        ];
         match self {
             Self::BrokenMeta { .. } | Self::BrokenData { .. } => true,
             Self::ReadEntry { source, .. } => damage.contains(&source.kind()),

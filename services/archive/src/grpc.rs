@@ -154,11 +154,13 @@ impl Archive for Grpc {
         }
         let jobs = self.read(move |layout| {
             let jobs = keys.into_iter().map(key_from_proto).filter_map(|key| match layout.meta(&key) {
-                Ok(job) => Some(proto::JobStatistics {
+                Ok(job) => Some(Ok(proto::JobStatistics {
                     key: Some(key_to_proto(&key)),
                     statistics: job_to_proto(&job).statistics,
-                }),
+                })),
                 Err(Error::NoEntry(_)) => None,
+                // the disk or its server is away: that says nothing about the entry
+                Err(error @ Error::ReadEntry { .. }) if !error.is_damage() => Some(Err(error)),
                 Err(error) => {
                     // One damaged entry does not take the list.
                     metrics::broken();
@@ -166,7 +168,7 @@ impl Archive for Grpc {
                     None
                 }
             });
-            Ok(jobs.collect())
+            jobs.collect()
         });
         Ok(Response::new(proto::ReadStatisticsResponse { jobs: jobs.await? }))
     }

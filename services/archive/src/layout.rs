@@ -126,6 +126,18 @@ impl Layout {
         Ok(bytes.len() as u64)
     }
 
+    /// Replaces `meta.json` of an entry and leaves its series.
+    ///
+    /// # Errors
+    /// As [`Layout::store`].
+    pub(crate) fn store_meta(&self, job: &Job) -> Result<(), Error> {
+        let path = self.entry(&job.key())?.join("meta.json");
+        let mut meta = json::to_vec(job).map_err(|source| Error::Encode { job: job.key(), source })?;
+        meta.push(b'\n');
+        let _one_at_a_time = self.lock(&job.key());
+        files::write_atomic(path, meta).map_err(Error::Write)
+    }
+
     /// `meta.json` of a job.
     ///
     /// # Errors

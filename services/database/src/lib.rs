@@ -2,7 +2,7 @@
 //! the rows is the business of the services that own the tables.
 //!
 //! * [`Database`]: one writer connection (`BEGIN IMMEDIATE`, every commit fsynced) and a pool of read-only ones.
-//! * [`create()`]: what `-init` does; [`migrate()`], [`revert`], [`force`], [`optimize`]: `-migrate-db` and its kin, on a file
+//! * [`create()`]: what `-init` does; [`migrate()`], [`revert()`], [`force()`], [`optimize()`]: `-migrate-db` and its kin, on a file
 //!   that nobody else has open.
 //! * [`side::ensure`]: a service's own `ccx_` tables, beside the reference's schema and with their own versions.
 //! * [`sql::Sql`]: query text that only takes constants; every value is a bound parameter.

@@ -14,9 +14,9 @@ use cc_runtime::tasks::{OnError, OnShutdown, Stage, Tasks};
 use cc_runtime::transport::Transport;
 use tonic::service::Routes;
 
-use crate::app::archiver::Archiver;
+use crate::app::archiver::{Archiver, Refusals};
 use crate::app::clusters::ClusterState;
-use crate::app::copies::Copies;
+use crate::app::copies::{Busy, Copies};
 use crate::app::footprints::Footprints;
 use crate::app::janitor::{DrainBuffer, Janitor};
 use crate::app::nodes::ReportTimes;
@@ -81,6 +81,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
         archive: RemoteArchive::new(deps.archive.clone()),
         clock: deps.clock.clone(),
         wake: Arc::default(),
+        busy: Busy::default(),
     };
     let tasks = deps.tasks.at(Stage::Producers);
     tasks.spawn("job-db.copies", OnError::Log, OnShutdown::Abort, copies.clone().run());
@@ -148,6 +149,7 @@ fn start_background(
         archive: RemoteArchive::new(deps.archive.clone()),
         clusters: clusters.clone(),
         clock: deps.clock.clone(),
+        refusals: Refusals::default(),
     };
     let stop = tasks.token().cancelled_owned();
     // a job that is being archived is finished; the entry of one that is late stays for the next start

@@ -14,7 +14,7 @@
 //!
 //! The first four hold only the values that are there, one after the other; they are for blocks with few values or wide ones. Rows
 //! ([`rows`]) hold every slot, so that they are unpacked without a branch per value; the bitmap says which ones count. A frame is
-//! width (1 byte, [`SPLIT`] if there are two references), slot of the second reference if there is one, then the reference or
+//! width (1 byte, with its highest bit set if there are two references), slot of the second reference if there is one, then the reference or
 //! both: signed integers of variable length. A value is its reference plus its difference, shifted; a job that begins or ends
 //! within a block changes the level of most metrics at once, which a second reference takes up.
 //!

@@ -1,7 +1,8 @@
 //! Works the durable archive queue off: archive the job, then store what that found out, in this order, so that a
 //! crash between the two repeats the step and changes nothing (spec/job-db.md 6.4, architecture.md 5).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cc_model::footprint::{self, FootprintKeys};
@@ -13,7 +14,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::clusters::ClusterState;
+use super::clusters::{ClusterFiles, ClusterState};
 use super::copies::Copied;
 use super::writer::{Context, Mutation, Writer};
 use crate::error::Error;
@@ -75,6 +76,28 @@ pub(crate) struct Archiver<S: Store, A: Archive> {
     pub(crate) archive: A,
     pub(crate) clusters: ClusterState,
     pub(crate) clock: Clock,
+    pub(crate) refusals: Refusals,
+}
+
+/// How often jobs were refused for good, as far as this process knows: after a restart they get all their attempts again.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<HashMap<DbId, (i64, i64)>>);
+
+impl Refusals {
+    /// Counts one more for a generation of an entry; how many there are now.
+    fn count(&self, id: DbId, generation: i64) -> i64 {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, count) = known.entry(id).or_insert((generation, 0));
+        if *of != generation {
+            (*of, *count) = (generation, 0);
+        }
+        *count += 1;
+        *count
+    }
+
+    fn forget(&self, id: DbId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
 }
 
 impl<S: Store, A: Archive> Archiver<S, A> {
@@ -137,11 +160,13 @@ impl<S: Store, A: Archive> Archiver<S, A> {
     async fn attempt(&self, entry: &Queued) -> Result<(), Error> {
         let now = self.clock.unix();
         let Some(job) = self.store.get(&TagScopes::Every, entry.id, now).await? else {
+            self.refusals.forget(entry.id);
             return self.writer.run(Forget { id: entry.id }).await;
         };
         match self.archive_one(&job).await {
             Ok(result) => {
                 metrics::archive_attempt("archived");
+                self.refusals.forget(entry.id);
                 let (id, generation) = (entry.id, entry.generation);
                 tracing::info!(job.db_id = id, "archived job {} (dbid: {id})", job.key());
                 self.writer.run(Archived { id, generation, result }).await
@@ -151,7 +176,10 @@ impl<S: Store, A: Archive> Archiver<S, A> {
     }
 
     async fn archive_one(&self, job: &Job) -> Result<ArchiveResult, Failed> {
-        let clusters = self.clusters.clusters();
+        // Before the archive's first report nothing is known of any cluster, which says nothing about the job.
+        let Some(ClusterFiles { clusters, .. }) = self.clusters.current() else {
+            return Err(Failed { retry: true, text: "the cluster files are not read yet".to_owned() });
+        };
         let config = clusters.get(&job.cluster).and_then(|cluster| cluster.sub_cluster(&job.sub_cluster));
         let Some(config) = config else {
             let text =
@@ -170,7 +198,10 @@ impl<S: Store, A: Archive> Archiver<S, A> {
     async fn put_off(&self, entry: &Queued, job: &Job, failed: Failed, now: i64) -> Result<(), Error> {
         let (id, generation) = (entry.id, entry.generation);
         let text = cc_runtime::error::cut(&failed.text, ERROR_BYTES_MAX).to_owned();
-        if !failed.retry && entry.attempts + 1 >= ATTEMPTS_MAX {
+        // Only refusals count: after an outage with many attempts the first one must not be the last.
+        let refused = if failed.retry { 0 } else { self.refusals.count(id, generation) };
+        if refused >= ATTEMPTS_MAX {
+            self.refusals.forget(id);
             metrics::archive_attempt("failed");
             tracing::error!(job.db_id = id, "gave up archiving job {} (dbid: {id}): {text}", job.key());
             return self.writer.run(GiveUp { id, generation }).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cc_model::{Job, MonitoringStatus};
 use cc_runtime::clock::Clock;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use super::archiver::{Archive, Failed, pause_seconds};
 use super::writer::{Context, Mutation, Writer};
@@ -25,6 +25,21 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Seconds until a job that is being archived is looked at again.
 const WHILE_ARCHIVING_S: i64 = 2;
+
+/// Jobs are spread over so many locks.
+const LOCKS: usize = 64;
+/// Seconds until a change that the archive refused for good is tried again: somebody has to mend the entry first.
+const AFTER_REFUSAL_S: i64 = 3_600;
+
+/// One copy of a job at a time: of two that are made at once, the older one could be written last.
+#[derive(Debug, Clone)]
+pub(crate) struct Busy(Arc<[Mutex<()>]>);
+
+impl Default for Busy {
+    fn default() -> Self {
+        Self((0..LOCKS).map(|_| Mutex::new(())).collect())
+    }
+}
 
 /// What an archive did with a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +59,7 @@ pub(crate) struct Copies<S: Store, A: Archive> {
     pub(crate) clock: Clock,
     /// Told when many notes were made at once.
     pub(crate) wake: Arc<Notify>,
+    pub(crate) busy: Busy,
 }
 
 impl<S: Store, A: Archive> Copies<S, A> {
@@ -93,8 +109,10 @@ impl<S: Store, A: Archive> Copies<S, A> {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(job.db_id = id, "the archive copy of job {id} follows later: {error}");
+                self.wake.notify_one();
             }
             Err(_) => {
+                self.wake.notify_one();
                 tracing::warn!(
                     job.db_id = id,
                     "the archive copy of job {id} follows later: it takes too long"
@@ -104,8 +122,14 @@ impl<S: Store, A: Archive> Copies<S, A> {
     }
 
     async fn one(&self, copy: ToCopy) -> Result<(), Error> {
-        let now = self.clock.unix();
         let id = copy.id;
+        let lock = usize::try_from(id.unsigned_abs()).unwrap_or_default() % LOCKS;
+        // held over the call: the next copy of this job reads it after this one is written
+        let _alone = match self.busy.0.get(lock) {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        };
+        let now = self.clock.unix();
         let Some(job) = self.store.get(&TagScopes::Every, id, now).await? else {
             return self.writer.run(Done(copy)).await;
         };
@@ -130,8 +154,8 @@ impl<S: Store, A: Archive> Copies<S, A> {
                 }
                 self.writer.run(Done(copy)).await
             }
-            Err(Failed { text, .. }) => {
-                let pause = pause_seconds(copy.attempts);
+            Err(Failed { retry, text }) => {
+                let pause = if retry { pause_seconds(copy.attempts) } else { AFTER_REFUSAL_S };
                 tracing::warn!(
                     job.db_id = id,
                     "a change of job {} goes into the archive again in {pause} s: {text}",

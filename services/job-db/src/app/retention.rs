@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use cc_model::{Job, JobState};
+use tokio::time::Instant;
 
 use super::janitor::{Janitor, report, ticks};
 use super::rest;
@@ -15,6 +16,8 @@ use crate::store::{self, DbId, Store, Unit};
 const OVERDUE_EVERY: Duration = Duration::from_mins(10);
 /// How often old states of nodes are removed.
 const STATES_EVERY: Duration = Duration::from_mins(30);
+/// By how much the clock may differ from the time that passed between two looks, seconds.
+const CLOCK_JUMP_S: i64 = 60;
 /// Jobs per transaction.
 const JOBS_CHUNK: u32 = 100;
 /// States of nodes per transaction.
@@ -25,8 +28,19 @@ impl<S: Store> Janitor<S> {
     pub(crate) async fn overdue(self, grace_s: i64) {
         let mut ticks = ticks(OVERDUE_EVERY);
         ticks.tick().await;
+        let mut last = (Instant::now(), self.clock.unix());
         loop {
             ticks.tick().await;
+            let now = (Instant::now(), self.clock.unix());
+            let passed = i64::try_from(now.0.duration_since(last.0).as_secs()).unwrap_or(i64::MAX);
+            let jumped = (now.1 - last.1).saturating_sub(passed);
+            last = now;
+            if jumped.saturating_abs() > CLOCK_JUMP_S {
+                tracing::warn!(
+                    "the clock was set by {jumped} s: jobs beyond their walltime are looked for next time"
+                );
+                continue;
+            }
             report("stop jobs beyond their walltime", self.stop_overdue(grace_s).await.map(drop));
         }
     }

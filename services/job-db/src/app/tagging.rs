@@ -187,6 +187,10 @@ impl<S: Store, A: ArchivedStatistics> Tagging<S, A> {
             }
             Some(position) => position.min(last),
         };
+        // Without the cluster files no job would have a class, and nobody would look at it again.
+        if self.clusters.current().is_none() {
+            return Ok(());
+        }
         loop {
             let changes = self.store.changes(position, CHUNK).await?;
             let Some(newest) = changes.last() else { return Ok(()) };
@@ -395,8 +399,9 @@ async fn apply<U: Unit>(unit: &mut U, context: &mut Context, tagged: &Tagged) ->
     let message = messages.join("\n");
     let former = job.meta_data.as_ref().and_then(|metadata| metadata.get(MESSAGE));
     if !message.is_empty() && former != Some(&message) {
-        job.meta_data.get_or_insert_default().insert(MESSAGE.to_owned(), message);
-        unit.fill(id, &job).await?;
+        let metadata = job.meta_data.get_or_insert_default();
+        metadata.insert(MESSAGE.to_owned(), message);
+        unit.put_metadata(id, metadata).await?;
         changed = true;
     }
     if changed {

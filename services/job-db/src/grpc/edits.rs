@@ -157,10 +157,15 @@ impl<S: Store> Service<S> {
                 (deleted.len() as u64, deleted.first().copied().unwrap_or_default())
             }
             Jobs::Before(before) => {
-                let keep = match before.omit() {
-                    proto::OmitTagged::Unspecified => Keep::Nothing,
-                    proto::OmitTagged::All => Keep::Tagged,
-                    proto::OmitTagged::User => Keep::TaggedByPeople,
+                // a word that a newer caller knows must not delete what it wants to keep
+                let keep = match proto::OmitTagged::try_from(before.omit) {
+                    Ok(proto::OmitTagged::Unspecified) => Keep::Nothing,
+                    Ok(proto::OmitTagged::All) => Keep::Tagged,
+                    Ok(proto::OmitTagged::User) => Keep::TaggedByPeople,
+                    Err(unknown) => {
+                        let problem = unknown.to_string();
+                        return Err(Error::InvalidFilter { field: "before.omit", problem }.into());
+                    }
                 };
                 let deleted = self.delete_before(before.start_time, keep, before.include_running).await?;
                 tracing::info!(

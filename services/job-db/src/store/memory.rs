@@ -38,6 +38,8 @@ pub(crate) struct Tables {
     pub(crate) changes: BTreeMap<u64, Change>,
     /// With the time when each is due.
     pub(crate) copies: BTreeMap<DbId, (ToCopy, i64)>,
+    /// Generations given out in the queue and the notes; none comes again.
+    pub(crate) generations: i64,
     pub(crate) tagger_position: Option<u64>,
 }
 

@@ -9,6 +9,9 @@ mod parser;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Bytes of a text that cost as much as a step of an evaluation.
+const TEXT_BYTES_PER_STEP: usize = 64;
+
 /// Names and their values.
 pub(crate) type Env = BTreeMap<String, Value>;
 
@@ -40,6 +43,22 @@ impl Value {
             Self::Text(_) => "string",
             Self::List(_) => "array",
             Self::Map(_) => "map",
+        }
+    }
+
+    /// Whether the value is small and flat enough to be walked; takes what a walk costs from `budget`. Parts that are
+    /// shared count as often as a walk meets them.
+    fn fits(&self, budget: &mut usize, nesting: usize) -> bool {
+        let own = match self {
+            Self::Text(text) => 1 + text.len() / TEXT_BYTES_PER_STEP,
+            _ => 1,
+        };
+        let Some(left) = budget.checked_sub(own).filter(|_| nesting > 0) else { return false };
+        *budget = left;
+        match self {
+            Self::List(items) => items.iter().all(|item| item.fits(budget, nesting - 1)),
+            Self::Map(map) => map.values().all(|item| item.fits(budget, nesting - 1)),
+            _ => true,
         }
     }
 
@@ -95,9 +114,12 @@ impl Expr {
         Ok(Self { root: parser::parse(source)? })
     }
 
-    /// The value.
+    /// The value; small enough to be shown and compared.
     pub(crate) fn value(&self, env: &Env) -> Result<Value, EvalError> {
-        eval::Run::new(env).value(&self.root)
+        let mut run = eval::Run::new(env);
+        let value = run.value(&self.root)?;
+        run.weigh(&value)?;
+        Ok(value)
     }
 
     /// The value as a condition: nil is false.

@@ -10,7 +10,9 @@ use cc_runtime::tasks::{OnError, OnShutdown};
 use jiff::SignedDuration;
 
 use super::{NOW, Running, api, apply, clusters, job, key, on_both_stores, running, stored};
-use crate::app::archiver::{ATTEMPTS_MAX, Archive, Archived, Archiver, Failed, QueueAgain, pause_seconds};
+use crate::app::archiver::{
+    ATTEMPTS_MAX, Archive, Archived, Archiver, Failed, QueueAgain, Refusals, pause_seconds,
+};
 use crate::app::copies::Copied;
 use crate::app::janitor::Janitor;
 use crate::app::rest::{StartJob, StopJob};
@@ -70,6 +72,7 @@ fn spawn<S: Store>(running: &Running<S>, archive: &Fake) {
         archive: archive.clone(),
         clusters: running.clusters.clone(),
         clock: running.clock.clone(),
+        refusals: Refusals::default(),
     };
     let run = archiver.run(wake, std::future::pending());
     running.tasks.spawn("archiver", OnError::Log, OnShutdown::Abort, run);
@@ -147,6 +150,30 @@ async fn failures_of_the_job_end_in_its_status() {
     assert_eq!(running.store.queue_due(i64::MAX, 9).await.unwrap(), []);
 }
 
+#[tokio::test(start_paused = true)]
+async fn before_the_cluster_files_are_known_nothing_is_given_up() {
+    let mut running = running(MemoryStore::default()).await;
+    start_and_stop(&running, 1).await;
+    let files = std::mem::take(&mut running.clusters).current().unwrap().files;
+    let archive = Fake::default();
+    spawn(&running, &archive);
+    let deferred = async {
+        while running.store.queue_due(i64::MAX, 9).await.unwrap()[0].attempts < 2 * ATTEMPTS_MAX {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! { () = deferred => {}, () = tick(&running) => {} }
+    let row = stored(&running.store, &key(1, NOW - 3_600)).await.unwrap();
+    assert_eq!(row.monitoring_status, MonitoringStatus::RunningOrArchiving);
+    // one refusal after so many attempts is not the last
+    archive.0.lock().unwrap().failures = vec![failed(false)];
+    running.clusters.report(files.iter().map(|(name, json)| (name.clone(), json.clone())));
+    tokio::select! {
+        row = wait_for(&running, 1, MonitoringStatus::Archived) => assert!(row.footprint.is_some()),
+        () = tick(&running) => {}
+    }
+}
+
 async fn a_result_for_an_end_that_was_corrected_does_not_count<S: Store>(store: S) {
     let running = running(store).await;
     start_and_stop(&running, 1).await;
@@ -159,7 +186,8 @@ async fn a_result_for_an_end_that_was_corrected_does_not_count<S: Store>(store: 
     apply(&running.store, NOW, late).await;
     let row = stored(&running.store, &key(1, NOW - 3_600)).await.unwrap();
     assert_eq!(row.monitoring_status, MonitoringStatus::RunningOrArchiving);
-    let current = Archived { id: entry.id, generation: entry.generation + 1, result };
+    let again = running.store.queue_due(NOW, 9).await.unwrap().remove(0);
+    let current = Archived { id: entry.id, generation: again.generation, result };
     apply(&running.store, NOW, current.clone()).await;
     apply(&running.store, NOW, current).await;
     let row = stored(&running.store, &key(1, NOW - 3_600)).await.unwrap();
@@ -190,8 +218,9 @@ async fn jobs_that_nobody_archived_are_found_at_start<S: Store>(store: S) {
     let found: Vec<i64> =
         running.store.queue_due(i64::MAX, 9).await.unwrap().into_iter().map(|entry| entry.id).collect();
     assert_eq!(found, [lost[0].id]);
+    let queued = running.store.queue_due(i64::MAX, 9).await.unwrap();
     apply(&running.store, NOW, QueueAgain { ids: found }).await;
-    assert_eq!(running.store.queue_due(i64::MAX, 9).await.unwrap()[0].generation, 1, "queued once");
+    assert_eq!(running.store.queue_due(i64::MAX, 9).await.unwrap(), queued, "queued once");
 }
 on_both_stores!(jobs_that_nobody_archived_are_found_at_start);
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use cc_model::job::JobStatistics;
 use cc_model::{Job, JobState, MonitoringStatus, Tag};
 use cc_runtime::caller::{Caller, Role};
+use tokio::sync::oneshot;
 
 use super::{NOW, Running, api, apply, caller, clusters, job, key, on_both_stores, running, stored};
 use crate::app::archiver::{Archive, Failed};
-use crate::app::copies::{Copied, Copies};
+use crate::app::copies::{Busy, Copied, Copies};
 use crate::app::edits::{ChangeTags, CreateTag, DeleteJobs, DeleteTags, EditMeta, Named, TagsChanged, Which};
 use crate::app::rest::{ImportJob, StartJob};
 use crate::error::Error;
@@ -110,9 +111,10 @@ async fn people_tag_what_they_see_with_what_they_may<S: Store>(store: S) {
     let refused = apply(&store, NOW, delete(&alice, both)).await;
     assert!(matches!(refused, Err(Error::TagForbidden { .. })));
     assert_eq!(store.tags(&TagScopes::Every).await.unwrap().len(), 2, "none of them");
-    assert!(store.copy_of(id).await.unwrap().is_some(), "the archive is to learn of the tag");
+    let first = store.copy_of(id).await.unwrap().expect("the archive is to learn of the tag");
     assert_eq!(apply(&store, NOW, delete(&alice, vec![by_id(own.id)])).await.unwrap(), [own.id]);
-    assert_eq!(store.copy_of(id).await.unwrap().unwrap().generation, 2, "and that it is gone");
+    let second = store.copy_of(id).await.unwrap().expect("and that it is gone");
+    assert_ne!(second.generation, first.generation);
 }
 on_both_stores!(people_tag_what_they_see_with_what_they_may);
 
@@ -177,6 +179,8 @@ type Told = (i64, Vec<String>, Option<BTreeMap<String, String>>);
 struct Script {
     failures: Vec<Failed>,
     told: Vec<Told>,
+    /// The next call says that it has begun and waits for the word to go on.
+    slow: Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>,
 }
 
 impl Archive for Fake {
@@ -185,6 +189,11 @@ impl Archive for Fake {
     }
 
     async fn update_meta(&self, job: &Job) -> Result<Copied, Failed> {
+        let slow = self.0.lock().unwrap().slow.take();
+        if let Some((begun, go_on)) = slow {
+            begun.send(()).unwrap();
+            go_on.await.unwrap();
+        }
         let mut script = self.0.lock().unwrap();
         if let Some(failed) = script.failures.pop() {
             return Err(failed);
@@ -202,6 +211,7 @@ fn copies<S: Store>(running: &Running<S>, archive: &Fake) -> Copies<S, Fake> {
         archive: archive.clone(),
         clock: running.clock.clone(),
         wake: Arc::default(),
+        busy: Busy::default(),
     }
 }
 
@@ -226,6 +236,37 @@ async fn the_archive_learns_every_change_once<S: Store>(store: S) {
     assert_eq!(copies.round().await.unwrap(), Duration::from_mins(1));
 }
 on_both_stores!(the_archive_learns_every_change_once);
+
+async fn of_two_changes_the_newer_one_is_written_last<S: Store>(store: S) {
+    let id = archived(&store, 1, NOW - 900).await;
+    let edit = |value: &str| {
+        let everything = Visible::to(&api()).unwrap();
+        EditMeta::new(Which::Id(id, everything), "note".to_owned(), Some(value.to_owned())).unwrap()
+    };
+    apply(&store, NOW, edit("first")).await.unwrap();
+    let running = running(store).await;
+    let archive = Fake::default();
+    let copies = copies(&running, &archive);
+    let ((begun, has_begun), (go_on, may_go_on)) = (oneshot::channel(), oneshot::channel());
+    archive.0.lock().unwrap().slow = Some((begun, may_go_on));
+    let second = async {
+        has_begun.await.unwrap();
+        apply(&running.store, NOW, edit("second")).await.unwrap();
+        // both wait for each other's turn: the second copy is begun before the first one is let go
+        let now = copies.now(id);
+        let mut now = std::pin::pin!(now);
+        assert!(futures::poll!(now.as_mut()).is_pending());
+        go_on.send(()).unwrap();
+        now.await;
+    };
+    tokio::join!(copies.now(id), second);
+    let notes = |told: &[Told]| -> Vec<String> {
+        told.iter().map(|(.., metadata)| metadata.as_ref().unwrap()["note"].clone()).collect()
+    };
+    assert_eq!(notes(&archive.0.lock().unwrap().told), ["first", "second"]);
+    assert!(running.store.copy_of(id).await.unwrap().is_none(), "nothing is left to be copied");
+}
+on_both_stores!(of_two_changes_the_newer_one_is_written_last);
 
 async fn a_job_that_is_being_archived_waits_for_its_entry<S: Store>(store: S) {
     let id = start(&store, 1, NOW - 900).await;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use cc_model::{Job, JobState, MonitoringStatus};
+use jiff::SignedDuration;
 
 use super::{NOW, api, clusters, job, key, on_both_stores, running, sqlite, stored};
 use crate::app::janitor::Janitor;
 use crate::app::rest::StartJob;
+use crate::store::memory::MemoryStore;
 use crate::store::{Store, Unit};
 
 async fn jobs_beyond_their_walltime_end_and_are_archived(store: impl Store) {
@@ -36,6 +38,38 @@ async fn jobs_beyond_their_walltime_end_and_are_archived(store: impl Store) {
 }
 
 on_both_stores!(jobs_beyond_their_walltime_end_and_are_archived);
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_forward_ends_no_job() {
+    let running = running(MemoryStore::default()).await;
+    let new = Job { walltime: 3_600, ..job(1, NOW) };
+    running.writer.run(StartJob::new(new, &api(), &clusters()).unwrap()).await.unwrap().unwrap();
+    let janitor = Janitor {
+        store: running.store.clone(),
+        writer: running.writer.clone(),
+        clock: running.clock.clone(),
+    };
+    let state = async || stored(&running.store, &key(1, NOW)).await.unwrap().state;
+    // the wall clock goes with the runtime's, but for one leap of a day and back
+    let day = async {
+        let minutes = async |count: u32| {
+            for _ in 0..count {
+                tokio::time::sleep(Duration::from_mins(1)).await;
+                running.clock.advance(SignedDuration::from_mins(1));
+            }
+        };
+        minutes(12).await;
+        running.clock.advance(SignedDuration::from_hours(24));
+        minutes(9).await;
+        assert_eq!(state().await, JobState::Running, "the clock leapt since the last look");
+        running.clock.advance(SignedDuration::from_hours(-24));
+        minutes(30).await;
+        assert_eq!(state().await, JobState::Running);
+        minutes(40).await;
+        assert_eq!(state().await, JobState::Failed, "an hour and its grace are over");
+    };
+    tokio::select! { () = day => {}, () = janitor.clone().overdue(600) => {} }
+}
 
 #[tokio::test]
 async fn of_old_states_the_newest_of_each_node_stays() {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::{Running, api, clusters, job, key, running, sqlite, stored};
 use crate::app::archiver::{Archived, Failed};
+use crate::app::clusters::ClusterState;
 use crate::app::rest::{StartJob, StopJob};
 use crate::app::tagging::{ArchivedStatistics, Runs, Tagging};
 use crate::store::memory::MemoryStore;
@@ -79,7 +80,9 @@ async fn stop<S: Store>(running: &Running<S>, job_id: i64, id: i64) {
     let stop = StopJob { job_id, cluster, start_time, stop_time: 2_000, state: String::new() };
     running.writer.run(stop).await.unwrap().unwrap();
     let result = ArchiveResult { footprint: BTreeMap::new(), energy_footprint: BTreeMap::new(), energy: 0.0 };
-    running.writer.run(Archived { id, generation: 1, result }).await.unwrap();
+    let queued = running.store.queue_due(i64::MAX, 999).await.unwrap();
+    let generation = queued.iter().find(|entry| entry.id == id).unwrap().generation;
+    running.writer.run(Archived { id, generation, result }).await.unwrap();
 }
 
 async fn tags<S: Store>(store: &S, id: i64) -> Vec<String> {
@@ -99,6 +102,8 @@ async fn live(store: impl Store) {
     assert_eq!(tags(&running.store, 1).await, [""; 0]);
     assert_eq!(tags(&running.store, id).await, ["app/vasp/global"]);
     stop(&running, 2, id).await;
+    // before the cluster files are known nobody is classified, and nobody is passed over
+    Tagging { clusters: ClusterState::default(), ..tagging.clone() }.catch_up().await.unwrap();
     let (_, before) = running.store.change_span().await.unwrap();
     tagging.catch_up().await.unwrap();
     assert_eq!(tags(&running.store, id).await, ["app/vasp/global", "jobClass/low/global"]);

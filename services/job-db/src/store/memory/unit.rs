@@ -188,7 +188,8 @@ impl Unit for MemoryUnit {
     }
 
     async fn note_copy(&mut self, id: DbId, now: i64) -> Result<()> {
-        let generation = self.tables.copies.get(&id).map_or(0, |(copy, _)| copy.generation) + 1;
+        self.tables.generations += 1;
+        let generation = self.tables.generations;
         self.tables.copies.insert(id, (ToCopy { id, generation, attempts: 0 }, now));
         Ok(())
     }
@@ -222,7 +223,8 @@ impl Unit for MemoryUnit {
     }
 
     async fn enqueue(&mut self, id: DbId, now: i64) -> Result<()> {
-        let generation = self.tables.queue.get(&id).map_or(0, |entry| entry.generation) + 1;
+        self.tables.generations += 1;
+        let generation = self.tables.generations;
         self.tables.queue.insert(id, Queued { id, generation, attempts: 0, not_before: now });
         Ok(())
     }

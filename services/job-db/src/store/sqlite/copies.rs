@@ -104,11 +104,11 @@ pub(crate) async fn detach(connection: &mut SqliteConnection, job: DbId, tag: i6
 pub(crate) async fn delete_tag(connection: &mut SqliteConnection, tag: i64, now: i64) -> Result<()> {
     const OPERATION: &str = "delete a tag";
     sqlx::query(
-        "INSERT INTO ccx_archive_copy (job_db_id, not_before)
-         SELECT jobtag.job_id, ?1 FROM jobtag JOIN job ON job.id = jobtag.job_id
+        "INSERT INTO ccx_archive_copy (job_db_id, generation, not_before)
+         SELECT jobtag.job_id, random(), ?1 FROM jobtag JOIN job ON job.id = jobtag.job_id
          WHERE jobtag.tag_id = ?2 AND job.job_state != 'running'
          ON CONFLICT (job_db_id) DO UPDATE
-         SET generation = generation + 1, attempts = 0, not_before = excluded.not_before",
+         SET generation = excluded.generation, attempts = 0, not_before = excluded.not_before",
     )
     .bind(now)
     .bind(tag)
@@ -141,9 +141,11 @@ pub(crate) async fn put_metadata(
 
 pub(crate) async fn note(connection: &mut SqliteConnection, id: DbId, now: i64) -> Result<()> {
     sqlx::query(
-        "INSERT INTO ccx_archive_copy (job_db_id, not_before) VALUES (?1, ?2)
+        // A random generation, as in the archive queue: one that is counted would come again after a copy was made, and
+        // a late answer would take the note of a later change away.
+        "INSERT INTO ccx_archive_copy (job_db_id, generation, not_before) VALUES (?1, random(), ?2)
          ON CONFLICT (job_db_id) DO UPDATE
-         SET generation = generation + 1, attempts = 0, not_before = excluded.not_before",
+         SET generation = excluded.generation, attempts = 0, not_before = excluded.not_before",
     )
     .bind(id)
     .bind(now)

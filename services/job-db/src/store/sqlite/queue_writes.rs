@@ -11,9 +11,11 @@ use crate::store::{DbId, Queued, Result};
 
 pub(crate) async fn enqueue(connection: &mut SqliteConnection, id: DbId, now: i64) -> Result<()> {
     sqlx::query(
-        "INSERT INTO ccx_archive_queue (job_db_id, queued_at, not_before) VALUES (?1, ?2, ?2)
+        // A random generation: a number that is counted would come again when the entry was worked off meanwhile, or
+        // when a new job got the id of a deleted one, and a late result would be taken for that of this entry.
+        "INSERT INTO ccx_archive_queue (job_db_id, generation, queued_at, not_before) VALUES (?1, random(), ?2, ?2)
          ON CONFLICT (job_db_id) DO UPDATE
-         SET generation = generation + 1, attempts = 0, not_before = excluded.not_before",
+         SET generation = excluded.generation, attempts = 0, not_before = excluded.not_before",
     )
     .bind(id)
     .bind(now)

@@ -127,6 +127,9 @@ pub(super) fn call(run: &mut Run<'_>, builtin: &Builtin, arguments: &[Node]) -> 
     let values: Result<Vec<Value>, EvalError> =
         arguments.iter().map(|argument| run.value(argument)).collect();
     let values = values?;
+    for text in values.iter().filter(|value| matches!(value, Value::Text(_))) {
+        run.weigh(text)?;
+    }
     let wrong = || {
         let kinds: Vec<&str> = values.iter().map(Value::kind).collect();
         EvalError(format!("{} of {}", builtin.name, kinds.join(", ")))
@@ -188,6 +191,7 @@ fn of_one(run: &mut Run<'_>, name: &str, value: &Value) -> Result<Option<Value>,
             None => return Ok(None),
         },
         ("string", value) => {
+            run.weigh(value)?;
             let text = crate::tagger::template::shown(value);
             run.make(text.len())?;
             Value::text(text)
@@ -225,7 +229,12 @@ fn of_one(run: &mut Run<'_>, name: &str, value: &Value) -> Result<Option<Value>,
             // each pair is looked at
             run.make(items.len().saturating_mul(items.len()) / 2)?;
             for item in items.iter() {
-                if !found.iter().any(|known| equal(known, item)) {
+                let mut known = false;
+                for other in &found {
+                    run.weigh(item)?;
+                    known |= equal(other, item);
+                }
+                if !known {
                     found.push(item.clone());
                 }
             }

@@ -13,6 +13,10 @@ use crate::tagger::pattern;
 const ELEMENTS_MAX: usize = 1_000_000;
 /// Parts of the tree that one evaluation may visit: predicates within predicates multiply.
 const STEPS_MAX: usize = 2_000_000;
+/// Levels of lists and maps in each other; a walk over a value must not use up the stack.
+const NESTING_MAX: usize = 200;
+/// Steps that the compilation of a pattern counts as.
+const PATTERN_STEPS: usize = 10_000;
 
 pub(super) type Answer = Result<Value, EvalError>;
 
@@ -67,6 +71,14 @@ impl<'env> Run<'env> {
     pub(super) fn make(&mut self, elements: usize) -> Result<(), EvalError> {
         self.elements = self.elements.saturating_add(elements);
         if self.elements > ELEMENTS_MAX { fail("memory budget exceeded") } else { Ok(()) }
+    }
+
+    /// Counts a walk over a whole value before it is made.
+    pub(super) fn weigh(&mut self, value: &Value) -> Result<(), EvalError> {
+        let mut budget = STEPS_MAX.saturating_sub(self.steps);
+        let fits = value.fits(&mut budget, NESTING_MAX);
+        self.steps = STEPS_MAX - budget;
+        if fits { Ok(()) } else { fail("the expression takes too long or its value is nested too deep") }
     }
 
     /// Evaluates a predicate for one item.
@@ -208,10 +220,12 @@ impl<'env> Run<'env> {
             Value::Nil => return Ok(false),
             other => return fail(format!("cannot match {}", other.kind())),
         };
+        self.steps = self.steps.saturating_add(text.len());
         match pattern {
             Pattern::Fixed(regex) => Ok(regex.is_match(&text)),
             Pattern::Computed(node) => match self.value(node)? {
                 Value::Text(words) => {
+                    self.steps = self.steps.saturating_add(PATTERN_STEPS);
                     pattern::regex(&words).map(|regex| regex.is_match(&text)).map_err(EvalError)
                 }
                 other => fail(format!("cannot match with {}", other.kind())),
@@ -230,6 +244,22 @@ impl<'env> Run<'env> {
             _ => {}
         }
         let (left, right) = (self.value(left)?, self.value(right)?);
+        if matches!(
+            op,
+            Op::Equal
+                | Op::Unequal
+                | Op::In
+                | Op::Contains
+                | Op::StartsWith
+                | Op::EndsWith
+                | Op::Less
+                | Op::Greater
+                | Op::LessOrEqual
+                | Op::GreaterOrEqual
+        ) {
+            self.weigh(&left)?;
+            self.weigh(&right)?;
+        }
         let bool = |value: bool| Ok(Value::Bool(value));
         match op {
             Op::Equal => bool(equal(&left, &right)),

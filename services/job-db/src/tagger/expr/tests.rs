@@ -113,6 +113,27 @@ fn errors_have_a_place_or_a_reason() {
 }
 
 #[test]
+fn values_that_share_their_parts_or_nest_without_end_are_refused() {
+    let doubled: String = (1..55).fold("let v0 = [\"x\", \"x\"]; ".to_owned(), |text, n| {
+        text + &format!("let v{n} = [v{0}, v{0}]; ", n - 1)
+    });
+    for source in [
+        doubled.clone() + "string(v54)",
+        doubled.clone() + "v54 == v53",
+        doubled.clone() + "v53 in v54",
+        doubled.clone() + "uniq(v54)",
+        doubled.clone() + "len(groupBy(v54, #))",
+        doubled + "v54",
+        "reduce(1..100000, [#acc])".to_owned(),
+        "string(reduce(1..100000, [#acc], 0))".to_owned(),
+        "none(1..100000, \"a\" matches (\"z\" + string(#)))".to_owned(),
+    ] {
+        assert!(shown(&source).starts_with("error: "), "{source}");
+    }
+    assert_eq!(shown("len(reduce(1..500, concat(#acc, [#]), []))"), "500");
+}
+
+#[test]
 fn results_are_cast() {
     let condition = |source: &str| Expr::parse(source).unwrap().condition(&env());
     assert_eq!(condition("nosuch"), Ok(false));

@@ -36,6 +36,7 @@ pub(super) fn over(run: &mut Run<'_>, name: &str, arguments: &[Node]) -> Answer 
             ("map", _) => kept.push(found),
             ("groupBy", Value::Text(key)) => groups.entry(key.to_string()).or_default().push(item.clone()),
             ("groupBy", other) => {
+                run.weigh(other)?;
                 groups.entry(crate::tagger::template::shown(other)).or_default().push(item.clone());
             }
             (_, Value::Bool(hit)) => {
@@ -109,6 +110,8 @@ fn reduce(run: &mut Run<'_>, items: &[Value], step: Option<&Node>, start: Option
     };
     for (index, item) in items {
         accumulator = run.with_item(step, item, index, accumulator)?;
+        // the only loop that can nest a value deeper with each turn
+        run.weigh(&accumulator)?;
     }
     Ok(accumulator)
 }
