@@ -5,6 +5,14 @@ use crate::block::{self, Values};
 use crate::log::record::TIME_MAX;
 
 impl Grid {
+    /// Says where the slots of a lane lie that holds nothing yet: one of them at this time.
+    pub(crate) fn begin_phase(&mut self, lane: u32, time: i64) {
+        let interval = self.interval;
+        if let Some(series) = self.lanes.get_mut(lane as usize) {
+            series.take_phase(time, interval);
+        }
+    }
+
     /// Takes values of the times `start`, `start + step`, …; `NaN` is no value. Where the lane holds one already, the new one takes its
     /// place only if it `wins`. False, and nothing taken, if there are times that cannot be calculated with.
     pub(crate) fn restore_values(

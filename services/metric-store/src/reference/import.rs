@@ -130,11 +130,13 @@ impl HostImport<'_, '_> {
             }
         }
         candidates.sort_unstable_by_key(|file| (file.number, file.kind));
+        let log = if has_log { self.read_log(imported, found) } else { None };
+        let looked = log.as_ref().and_then(|log| self.look_through(log, restored));
         for file in &candidates {
             self.snapshot(file, imported, restored, found);
         }
-        if has_log {
-            self.log(imported, restored, found);
+        if let Some((log, looked)) = log.as_ref().zip(looked) {
+            self.log(log, looked, restored, found);
         }
         Ok(())
     }
@@ -225,64 +227,97 @@ impl HostImport<'_, '_> {
         Ok(window.to)
     }
 
-    fn log(&mut self, imported: &Imported, restored: &mut Restored, found: &mut BTreeMap<String, Stamp>) {
+    /// The log, unless it is known already or cannot be read.
+    fn read_log(&mut self, imported: &Imported, found: &mut BTreeMap<String, Stamp>) -> Option<Log> {
         let path = self.host.path.join(LOG_NAME);
         let key = self.key(LOG_NAME);
-        let result = fs::metadata(&path).and_then(|metadata| {
-            let known = imported.get(&key).filter(|stamp| stamp.fits(&metadata));
-            let bytes = if known.is_some() { Vec::new() } else { read_file(&path)? };
-            Ok((metadata, known, bytes))
-        });
-        let (metadata, bytes) = match result {
-            Ok((_, Some(stamp), _)) => {
+        let read = fs::metadata(&path).and_then(|metadata| {
+            if let Some(stamp) = imported.get(&key).filter(|stamp| stamp.fits(&metadata)) {
                 found.insert(key, stamp);
-                return;
+                return Ok(None);
             }
-            Ok((metadata, None, bytes)) => (metadata, bytes),
-            Err(error) => return self.pass_over(path, error.to_string()),
-        };
-        match self.records(&bytes, restored) {
-            Ok((whole, newest)) => {
-                let lost = bytes.len() - whole;
-                if lost > 0 {
-                    let text = format!("its last {lost} bytes are no whole records and are left out");
-                    self.pass_over(path, text);
-                }
-                self.report.files += 1;
-                found.insert(key, Stamp::new(&metadata, newest));
+            let bytes = read_file(&path)?;
+            Ok(Some((metadata, bytes)))
+        });
+        match read {
+            Ok(read) => read.map(|(metadata, bytes)| Log { path, metadata, bytes }),
+            Err(error) => {
+                self.pass_over(path, error.to_string());
+                None
             }
-            Err(damage) => self.pass_over(path, format!("{damage}; it is left out")),
         }
     }
 
-    /// Takes the records of a log; returns how many bytes they are and the newest time.
-    fn records(&mut self, bytes: &[u8], restored: &mut Restored) -> Result<(usize, i64), super::Damage> {
+    /// Looks for the series of a log, before snapshots are taken: times in a log are exact, those in a snapshot that begins between two
+    /// samples are off by up to half an interval. So the log says where the slots of a series lie that is new to us.
+    fn look_through<'a>(&mut self, log: &'a Log, restored: &mut Restored) -> Option<Looked<'a>> {
         let (context, host, keep_from) = (self.context, self.host, self.keep_from);
-        // All values of a series take the same form, so they are looked through first.
         let mut places: HashMap<&[u8], Place> = HashMap::new();
         let mut newest = 0;
-        let whole = wal::scan(bytes, |record| {
+        let scanned = wal::scan(&log.bytes, |record| {
             let usable = (keep_from..=context.now.saturating_add(AHEAD_MAX)).contains(&record.time);
             if usable && record.value.is_finite() {
                 newest = record.time.max(newest);
-                let place = places.entry(record.series).or_default();
+                let first = Place { column: None, decimals: true, first: record.time };
+                let place = places.entry(record.series).or_insert(first);
+                // All values of a series take the same form.
                 place.decimals &= value::decimal_of_single(record.value.into()).is_some();
             }
-        })?;
-        if places.is_empty() {
-            return Ok((whole, newest));
+        });
+        let whole = match scanned {
+            Ok(whole) => whole,
+            Err(damage) => {
+                self.pass_over(log.path.clone(), format!("{damage}; it is left out"));
+                return None;
+            }
+        };
+        if !places.is_empty() {
+            let number =
+                restored.host(&host.cluster, &host.host, crate::host::stagger(&host.cluster, &host.host));
+            let data = restored.data(number)?;
+            for (&series, place) in &mut places {
+                let record = Record { time: 0, series, value: 0.0 };
+                place.column = log_column(context, &host.cluster, data, record);
+                if let Some((grid, lane)) = place.column.and_then(|column| data.lane_mut(column)) {
+                    grid.begin_phase(lane, place.first);
+                }
+            }
         }
-        let wins = self.own_last.is_none_or(|last| newest >= last);
-        let number =
-            restored.host(&host.cluster, &host.host, crate::host::stagger(&host.cluster, &host.host));
-        let Some(data) = restored.data(number) else { return Ok((0, newest)) };
-        for (&series, place) in &mut places {
-            place.column = log_column(context, &host.cluster, data, Record { time: 0, series, value: 0.0 });
+        Some(Looked { places, whole, newest })
+    }
+
+    /// Takes the records of a log.
+    fn log(
+        &mut self,
+        log: &Log,
+        looked: Looked<'_>,
+        restored: &mut Restored,
+        found: &mut BTreeMap<String, Stamp>,
+    ) {
+        let lost = log.bytes.len() - looked.whole;
+        if lost > 0 {
+            let text = format!("its last {lost} bytes are no whole records and are left out");
+            self.pass_over(log.path.clone(), text);
         }
+        let stamp = Stamp::new(&log.metadata, looked.newest);
+        self.report.samples += self.records(log, &looked, restored);
+        self.report.files += 1;
+        found.insert(self.key(LOG_NAME), stamp);
+    }
+
+    /// Takes the records of a log; returns how many samples they are.
+    fn records(&self, log: &Log, looked: &Looked<'_>, restored: &mut Restored) -> u64 {
+        let (context, host, keep_from) = (self.context, self.host, self.keep_from);
+        let wins = self.own_last.is_none_or(|last| looked.newest >= last);
+        let number = restored.find(&host.cluster, &host.host);
+        let Some(data) = number.and_then(|number| restored.data(number)) else { return 0 };
         let mut samples = 0;
-        wal::scan(bytes, |record| {
+        // Its first bytes were found to be whole.
+        let _scanned = wal::scan(&log.bytes, |record| {
             let usable = (keep_from..=context.now.saturating_add(AHEAD_MAX)).contains(&record.time);
-            let Some(Place { column: Some(column), decimals }) = places.get(record.series) else { return };
+            let Some(Place { column: Some(column), decimals, .. }) = looked.places.get(record.series) else {
+                return;
+            };
             if !usable || !record.value.is_finite() {
                 return;
             }
@@ -295,10 +330,25 @@ impl HostImport<'_, '_> {
                 grid.restore_values(lane, record.time, interval, &[value], false);
             }
             samples += 1;
-        })?;
-        self.report.samples += samples;
-        Ok((whole, newest))
+        });
+        samples
     }
+}
+
+/// A log as it was read.
+struct Log {
+    path: PathBuf,
+    metadata: fs::Metadata,
+    bytes: Vec<u8>,
+}
+
+/// What a log holds.
+struct Looked<'a> {
+    places: HashMap<&'a [u8], Place>,
+    /// How many of its bytes are records.
+    whole: usize,
+    /// The newest time that is taken; 0: none.
+    newest: i64,
 }
 
 /// Where the records of a series go.
@@ -306,12 +356,8 @@ struct Place {
     column: Option<ColumnId>,
     /// Whether all values are the nearest `f32` of a short decimal.
     decimals: bool,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { column: None, decimals: true }
-    }
+    /// Time of the first one.
+    first: i64,
 }
 
 /// The column of a log's series; `None`: its metric is not configured, so that its interval is unknown, or it has no usable name.

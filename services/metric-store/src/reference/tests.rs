@@ -143,6 +143,20 @@ fn the_newer_writer_wins() {
     assert_eq!(dump(&reopen(store, &ours)), "c/h// load -540=20.0");
 }
 
+/// A snapshot that begins between two samples says only within half an interval when its first one was; the log says it exactly.
+#[test]
+fn the_log_says_where_the_slots_lie() {
+    let root = tempfile::tempdir().unwrap();
+    let path = host_directory(root.path());
+    foreign(&path, Window { from: NOW - 300, to: NOW - 226 }, NOW - 293, &[3.5]);
+    foreign(&path, Window { from: NOW - 226, to: NOW - 200 }, NOW - 226, &[3.0]);
+    let log =
+        [&0xCC1D_A701_u32.to_le_bytes()[..], &record(NOW - 198, 25.5), &record(NOW - 138, 40.5)].concat();
+    fs::write(path.join("current.wal"), log).unwrap();
+    let store = open(beside(root.path(), "a.ccx", Format::Bin));
+    assert_eq!(dump(&store), "c/h// load -318=3.5 -198=25.5 -138=40.5");
+}
+
 #[test]
 fn damaged_files_are_set_aside_and_the_rest_is_read() {
     let root = tempfile::tempdir().unwrap();
