@@ -128,6 +128,61 @@ impl AtomicFile {
         self.done = true;
         sync_directory(directory_of(&self.target))
     }
+
+    /// As [`AtomicFile::commit`], but replaces nothing: it gets the first of these names, in the same directory, that is not taken
+    /// yet. Returns that name.
+    ///
+    /// # Errors
+    /// Also if all of them are taken.
+    pub fn commit_beside(self, names: impl IntoIterator<Item = PathBuf>) -> Result<PathBuf, Error> {
+        self.file.sync_all().map_err(|source| Error::Write { path: self.target.clone(), source })?;
+        for target in names {
+            match name_new(&self.unfinished, &target) {
+                Ok(()) => {
+                    sync_directory(directory_of(&target))?;
+                    return Ok(target);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(Error::Rename { path: target, source }),
+            }
+        }
+        let source = io::ErrorKind::AlreadyExists.into();
+        Err(Error::Rename { path: self.target.clone(), source })
+    }
+}
+
+/// Gives a file another name, which must not exist yet; its old one may stay.
+fn name_new(old: &Path, new: &Path) -> io::Result<()> {
+    match fs::hard_link(old, new) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            // A file system without links. There it is looked up before, which suffices for a directory with one writer.
+            if fs::symlink_metadata(new).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(old, new)
+        }
+        result => result,
+    }
+}
+
+/// Renames a file to the first of these names that is not taken yet, and returns that name.
+///
+/// # Errors
+/// Also if all of them are taken.
+pub fn rename_beside(path: &Path, names: impl IntoIterator<Item = PathBuf>) -> io::Result<PathBuf> {
+    for new in names {
+        match name_new(path, &new) {
+            Ok(()) => {
+                return match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(new),
+                };
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 impl Write for AtomicFile {
@@ -253,6 +308,25 @@ mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"new");
         assert_eq!(names(directory.path()), ["state.json"]);
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o137, 0);
+    }
+
+    #[test]
+    fn beside_others_nothing_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let name = |number: u32| directory.path().join(format!("{number}.bin"));
+        fs::write(name(1), "theirs").unwrap();
+        std::os::unix::fs::symlink("nowhere", name(2)).unwrap();
+        let mut file = AtomicFile::create(name(1)).unwrap();
+        file.write_all(b"ours").unwrap();
+        assert_eq!(file.commit_beside((1..).map(name)).unwrap(), name(3));
+        assert_eq!(fs::read(name(1)).unwrap(), b"theirs");
+        assert_eq!(fs::read(name(3)).unwrap(), b"ours");
+        assert_eq!(names(directory.path()), ["1.bin", "2.bin", "3.bin"]);
+        let file = AtomicFile::create(name(1)).unwrap();
+        assert!(file.commit_beside((1..4).map(name)).is_err());
+        assert_eq!(rename_beside(&name(1), (2..).map(name)).unwrap(), name(4));
+        assert_eq!(fs::read(name(4)).unwrap(), b"theirs");
+        assert_eq!(names(directory.path()), ["2.bin", "3.bin", "4.bin"]);
     }
 
     #[test]
