@@ -34,6 +34,9 @@ pub(crate) const LOG_NAME: &str = "current.wal";
 /// Largest file that is read; a longer one is no checkpoint of one host.
 const FILE_BYTES_MAX: u64 = 4 << 30;
 
+/// Damaged files of one name that are kept, at most.
+const ASIDE_MAX: u32 = 1000;
+
 /// A series as a snapshot names it. Value `k` of it stands for the time `start + k × interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Series<'a> {
@@ -156,6 +159,16 @@ pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         ));
     }
     fs::read(path)
+}
+
+/// Renames a damaged file `<name>.corrupt`, or `.corrupt1` and so on, so that the reference can start, and its owner look at it.
+pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let name = |number: u32| {
+        let mut aside = path.to_owned().into_os_string();
+        aside.push(if number == 0 { ".corrupt".to_owned() } else { format!(".corrupt{number}") });
+        PathBuf::from(aside)
+    };
+    cc_runtime::files::rename_beside(path, (0..ASIDE_MAX).map(name))
 }
 
 #[cfg(test)]

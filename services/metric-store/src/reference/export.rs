@@ -18,6 +18,9 @@ use crate::names::MetricNames;
 const FILE_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
 
+/// Names that are tried for a window, at most.
+const NAMES_MAX: usize = 1000;
+
 /// Where and how windows are written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
@@ -71,10 +74,11 @@ pub(crate) fn window(
     };
     let directory = directory_of(target.directory, host);
     files::create_directory_with_mode(&directory, DIRECTORY_MODE)?;
-    let path = directory.join(format!("{}.{}", window.from, target.kind.extension()));
-    let mut file = AtomicFile::create_with_mode(&path, FILE_MODE)?;
-    file.write_all(&bytes).map_err(|source| files::Error::Write { path, source })?;
-    file.commit()?;
+    let path = |number: i64| directory.join(format!("{number}.{}", target.kind.extension()));
+    let mut file = AtomicFile::create_with_mode(path(window.from), FILE_MODE)?;
+    file.write_all(&bytes).map_err(|source| files::Error::Write { path: path(window.from), source })?;
+    // A file that lies there could not be read: what it holds is nowhere else. The reference goes by the order of names alone.
+    file.commit_beside((window.from..).take(NAMES_MAX).map(path))?;
     Ok(Some(bytes.len() as u64))
 }
 

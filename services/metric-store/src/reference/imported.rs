@@ -18,18 +18,21 @@ pub(crate) struct Stamp {
     pub(crate) bytes: u64,
     pub(crate) modified_ns: i128,
     pub(crate) to: i64,
+    /// Whether bytes of it are left out: it is not deleted then.
+    #[serde(default)]
+    pub(crate) torn: bool,
 }
 
 impl Stamp {
     /// Of a file whose window ends at `to`.
     pub(crate) fn new(metadata: &Metadata, to: i64) -> Self {
         let modified_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        Self { bytes: metadata.len(), modified_ns, to }
+        Self { bytes: metadata.len(), modified_ns, to, torn: false }
     }
 
     /// Whether it is the same file still.
     pub(crate) fn fits(&self, metadata: &Metadata) -> bool {
-        *self == Self::new(metadata, self.to)
+        *self == Self { torn: self.torn, ..Self::new(metadata, self.to) }
     }
 }
 
@@ -83,9 +86,9 @@ impl Imported {
         self.unkept
     }
 
-    /// Whether a file is one that a durable checkpoint of ours holds.
-    pub(crate) fn holds(&self, key: &str, metadata: &Metadata) -> bool {
-        !self.unkept && self.get(key).is_some_and(|stamp| stamp.fits(metadata))
+    /// What is known of a file if a durable checkpoint of ours holds it.
+    pub(crate) fn held(&self, key: &str, metadata: &Metadata) -> Option<Stamp> {
+        self.get(key).filter(|stamp| !self.unkept && stamp.fits(metadata))
     }
 
     /// Keeps it for the next start, after a checkpoint that holds the samples.

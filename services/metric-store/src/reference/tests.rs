@@ -10,6 +10,8 @@ use super::{Window, bin, json};
 use crate::store::{Cleanup, Format, Options, Reference, Store};
 use crate::testing::{NOW, dump, open, options, write};
 
+mod faults;
+
 /// A store of that name beside the directory `checkpoints`.
 fn beside(root: &Path, name: &str, format: Format) -> Options {
     let mut options = options(root);
@@ -48,6 +50,12 @@ fn record(time: i64, value: f32) -> Vec<u8> {
     let checksum = crate::wire::crc([&payload, &[]]);
     let length = u32::try_from(payload.len()).unwrap();
     [&0xCC1D_A7A1_u32.to_le_bytes()[..], &length.to_le_bytes(), &payload, &checksum.to_le_bytes()].concat()
+}
+
+/// A log of these records.
+fn log(records: &[(i64, f32)]) -> Vec<u8> {
+    let records = records.iter().flat_map(|&(time, value)| record(time, value));
+    0xCC1D_A701_u32.to_le_bytes().into_iter().chain(records).collect()
 }
 
 fn names(path: &Path) -> Vec<String> {
@@ -150,9 +158,7 @@ fn the_log_says_where_the_slots_lie() {
     let path = host_directory(root.path());
     foreign(&path, Window { from: NOW - 300, to: NOW - 226 }, NOW - 293, &[3.5]);
     foreign(&path, Window { from: NOW - 226, to: NOW - 200 }, NOW - 226, &[3.0]);
-    let log =
-        [&0xCC1D_A701_u32.to_le_bytes()[..], &record(NOW - 198, 25.5), &record(NOW - 138, 40.5)].concat();
-    fs::write(path.join("current.wal"), log).unwrap();
+    fs::write(path.join("current.wal"), log(&[(NOW - 198, 25.5), (NOW - 138, 40.5)])).unwrap();
     let store = open(beside(root.path(), "a.ccx", Format::Bin));
     assert_eq!(dump(&store), "c/h// load -318=3.5 -198=25.5 -138=40.5");
 }
@@ -169,7 +175,7 @@ fn damaged_files_are_set_aside_and_the_rest_is_read() {
     fs::write(path.join("150.json"), "{").unwrap();
     fs::write(path.join("abc.bin"), "x").unwrap();
     fs::write(path.join(format!(".1.bin.0{}", ".cc-tmp")), "x").unwrap();
-    let log = [&0xCC1D_A701_u32.to_le_bytes()[..], &record(NOW - 60, 1.1), &record(NOW, 2.5)].concat();
+    let log = log(&[(NOW - 60, 1.1), (NOW, 2.5)]);
     fs::write(path.join("current.wal"), &log[..log.len() - 1]).unwrap();
     let ours = beside(root.path(), "a.ccx", Format::Json);
     let store = open(ours.clone());
@@ -239,7 +245,7 @@ proptest! {
         let root = tempfile::tempdir().unwrap();
         let path = host_directory(root.path());
         foreign(&path, Window { from: NOW - 600, to: NOW - 300 }, NOW - 600, &[1.0]);
-        let log = [&0xCC1D_A701_u32.to_le_bytes()[..], &record(NOW - 60, 1.0), &record(NOW, 2.0)].concat();
+        let log = log(&[(NOW - 60, 1.0), (NOW, 2.0)]);
         let (name, good) = match kind {
             0 => (format!("{}.bin", NOW - 300), fs::read(path.join(format!("{}.bin", NOW - 600))).unwrap()),
             1 => (format!("{}.json", NOW - 300),

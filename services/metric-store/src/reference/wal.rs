@@ -11,6 +11,9 @@ const RECORD_MAGIC: u32 = 0xCC1D_A7A1;
 /// Longest payload that the reference reads.
 const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 
+/// Longest payload that is looked for behind damage; names of series are far shorter.
+const FOUND_BYTES_MAX: usize = 4096;
+
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Record<'a> {
@@ -57,7 +60,8 @@ fn take<'a>(input: &mut &'a [u8], length_bytes: usize) -> Option<&'a str> {
     std::str::from_utf8(text).ok()
 }
 
-/// Reads records up to the end or the first that is not whole; returns how many bytes that were. An empty log is one.
+/// Reads all whole records; returns how many bytes are none. The reference stops at the first such byte, but after a crash within a
+/// record it goes on behind it. An empty log is one.
 pub(crate) fn scan<'a>(bytes: &'a [u8], mut take: impl FnMut(Record<'a>)) -> Result<usize, Damage> {
     if bytes.is_empty() {
         return Ok(0);
@@ -67,18 +71,28 @@ pub(crate) fn scan<'a>(bytes: &'a [u8], mut take: impl FnMut(Record<'a>)) -> Res
         return Err(Damage { at: 0, problem: "the first four bytes are not those of a log" });
     }
     let mut rest = bytes.get(4..).unwrap_or_default();
-    while let Some((record, behind)) = next(rest) {
-        take(record);
-        rest = behind;
+    let (mut lost, mut longest) = (0, PAYLOAD_BYTES_MAX);
+    while !rest.is_empty() {
+        if let Some((record, behind)) = next(rest, longest) {
+            take(record);
+            (rest, longest) = (behind, PAYLOAD_BYTES_MAX);
+        } else {
+            let behind = rest.get(1..).unwrap_or_default();
+            let begin = RECORD_MAGIC.to_le_bytes();
+            let skipped = behind.windows(begin.len()).position(|bytes| bytes == begin);
+            let skipped = 1 + skipped.unwrap_or(behind.len());
+            lost += skipped;
+            (rest, longest) = (rest.get(skipped..).unwrap_or_default(), FOUND_BYTES_MAX);
+        }
     }
-    Ok(bytes.len() - rest.len())
+    Ok(lost)
 }
 
-fn next(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+fn next(bytes: &[u8], longest: usize) -> Option<(Record<'_>, &[u8])> {
     let (magic, rest) = bytes.split_first_chunk()?;
     let (length, rest) = rest.split_first_chunk()?;
     let length = u32::from_le_bytes(*length) as usize;
-    if u32::from_le_bytes(*magic) != RECORD_MAGIC || length > PAYLOAD_BYTES_MAX {
+    if u32::from_le_bytes(*magic) != RECORD_MAGIC || length > longest {
         return None;
     }
     let (payload, rest) = rest.split_at_checked(length)?;
@@ -109,19 +123,20 @@ mod tests {
 
     fn all(bytes: &[u8]) -> Result<(usize, Vec<String>), Damage> {
         let mut found = Vec::new();
-        let whole = scan(bytes, |record| {
+        let lost = scan(bytes, |record| {
             let Some(Name { metric, component, sub_component }) = record.name() else { return };
             found.push(format!("{component}/{sub_component} {metric} {} {}", record.time, record.value));
         })?;
-        Ok((whole, found))
+        Ok((lost, found))
     }
+
+    const LINES: [&str; 2] = ["hwthread3/ ipc 1700000000 0.75", "/ mem_used 1700000060 64000"];
 
     #[test]
     fn the_worked_records_are_read_up_to_the_cut() {
-        let lines = ["hwthread3/ ipc 1700000000 0.75", "/ mem_used 1700000060 64000"];
-        for (end, whole, count) in [(79, 79, 2), (78, 44, 1), (44, 44, 1), (43, 4, 0), (4, 4, 0), (0, 0, 0)] {
-            let lines: Vec<String> = lines[..count].iter().map(|&line| line.to_owned()).collect();
-            assert_eq!(all(&WORKED[..end]), Ok((whole, lines)), "{end}");
+        for (end, lost, count) in [(79, 0, 2), (78, 34, 1), (44, 0, 1), (43, 39, 0), (4, 0, 0), (0, 0, 0)] {
+            let lines: Vec<String> = LINES[..count].iter().map(|&line| line.to_owned()).collect();
+            assert_eq!(all(&WORKED[..end]), Ok((lost, lines)), "{end}");
         }
         let no_log = Damage { at: 0, problem: "the first four bytes are not those of a log" };
         assert_eq!(all(&WORKED[..2]), Err(no_log.clone()));
@@ -129,12 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_ends_the_log() {
+    fn a_flipped_bit_costs_one_record() {
         for bit in 4 * 8..79 * 8 {
             let mut bytes = WORKED;
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let intact = usize::from(bit >= 44 * 8);
-            assert_eq!(all(&bytes).unwrap().1.len(), intact, "bit {bit}");
+            let (lost, line) = if bit < 44 * 8 { (40, LINES[1]) } else { (35, LINES[0]) };
+            assert_eq!(all(&bytes), Ok((lost, vec![line.to_owned()])), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn records_behind_a_tear_are_found() {
+        for cut in 5..44 {
+            let torn = [&WORKED[..cut], &WORKED[44..], &WORKED[4..44]].concat();
+            let lines = [LINES[1].to_owned(), LINES[0].to_owned()];
+            assert_eq!(all(&torn), Ok((cut - 4, lines.to_vec())), "{cut}");
         }
     }
 

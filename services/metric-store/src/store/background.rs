@@ -141,7 +141,8 @@ async fn export(store: Arc<Store>) {
     let clean_every = (store.options.retention / 4).clamp(CLEAN_FILES_EVERY.0, CLEAN_FILES_EVERY.1);
     let mut tick = tokio::time::interval(CHECK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut cleaned: Option<Instant> = None;
+    // As in the reference the first one is a while after the start: until then somebody may see that the clock is wrong.
+    let mut cleaned = Instant::now();
     let mut failed: Option<Instant> = None;
     loop {
         tick.tick().await;
@@ -152,8 +153,8 @@ async fn export(store: Arc<Store>) {
         let exported = tokio::task::spawn_blocking(move || writer.export_due(started, CHECK_EVERY)).await;
         let Ok(exported) = exported else { return };
         failed = (exported.failures > 0).then(Instant::now);
-        if store.is_loaded() && cleaned.is_none_or(|at| at.elapsed() >= clean_every) {
-            cleaned = Some(Instant::now());
+        if store.is_loaded() && cleaned.elapsed() >= clean_every {
+            cleaned = Instant::now();
             let cleanup = Arc::clone(&store);
             if tokio::task::spawn_blocking(move || cleanup.clean_files()).await.is_err() {
                 return;

@@ -13,7 +13,7 @@ use crate::load::{LoadError, LoadReport};
 use crate::reference::cleanup::{self, CleanedFiles, Cleanup};
 use crate::reference::export::{self, Target};
 use crate::reference::import::{Context, ImportReport, key_of};
-use crate::reference::{self, HostDirectory, Kind, LOG_NAME};
+use crate::reference::{self, HostDirectory, Kind, LOG_NAME, set_aside};
 use crate::shard::{SHARDS, Shard};
 
 /// Samples of this last time are left for the next window: they may still come.
@@ -251,13 +251,18 @@ pub fn clean_reference(options: &Options, now: i64) -> Result<CleanedFiles, Erro
     cleanup::run(&reference.directory, &reference.cleanup, kept, &keep_from)
 }
 
-/// As the reference does: a host's log goes when a window holds what it held. Only if it is in our own checkpoint besides.
+/// As the reference does: a host's log goes when a window holds what it held. Only if it is in our own checkpoint besides. A damaged
+/// one is kept under another name.
 fn remove_imported_log(reference: &Reference, host: &Host, shard: &Shard) {
     let path = export::directory_of(&reference.directory, host).join(LOG_NAME);
     let Ok(metadata) = fs::metadata(&path) else { return };
-    if shard.imported().holds(&key_of(&host.key.cluster, &host.key.host, LOG_NAME), &metadata)
-        && let Err(error) = fs::remove_file(&path)
-    {
+    let held = shard.imported().held(&key_of(&host.key.cluster, &host.key.host, LOG_NAME), &metadata);
+    let removed = match held {
+        None => return,
+        Some(stamp) if stamp.torn => set_aside(&path).map(|_| ()),
+        Some(_) => fs::remove_file(&path),
+    };
+    if let Err(error) = removed {
         let path = path.display();
         tracing::warn!(file.path = %path, %error, "{path} cannot be removed, it is not needed any more: {error}");
     }
