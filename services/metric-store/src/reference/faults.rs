@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use cc_runtime::clock::Clock;
 use cc_runtime::health::Readiness;
@@ -71,7 +71,7 @@ fn what_a_wrong_clock_hid_comes_when_it_is_right() {
         assert!(before.iter().all(|name| names(&path).contains(name)), "{:?}", names(&path));
         let store = open(ours.clone());
         let dumped = dump(&store);
-        for found in ["load -600=1.0 -240=2.0 -60=3.0", "odd -600=4.0"] {
+        for found in [" -600=1.0 -240=2.0 -60=3.0", "odd -600=4.0"] {
             assert!(dumped.contains(found), "{wrong}: {dumped}");
         }
     }
@@ -82,10 +82,17 @@ fn a_window_that_ends_in_the_future_does_not_silence_the_next() {
     let root = tempfile::tempdir().unwrap();
     let path = host_directory(root.path());
     foreign(&path, Window { from: NOW - 600, to: NOW + (1 << 40) }, NOW - 600, &[1.0]);
-    let store = open(beside(root.path(), "a.ccx", Format::Bin));
-    write(&store, format!("load,host=h value=2 {NOW}")).unwrap();
+    let file = File::options().append(true).open(path.join(format!("{}.bin", NOW - 600))).unwrap();
+    file.set_modified(UNIX_EPOCH + Duration::from_secs((NOW - 300).unsigned_abs())).unwrap();
+    let ours = beside(root.path(), "a.ccx", Format::Bin);
+    let store = open(ours.clone());
+    write(&store, format!("load,host=h value=2 {}", NOW - 240)).unwrap();
+    store.keep_imported();
+    drop(store);
+    // also if the file is known, and later
+    let store = open_at(&ours, NOW + 600);
     assert_eq!(store.export_all().files, 1);
-    assert_eq!(names(&path), [format!("{}.bin", NOW - 600), format!("{NOW}.bin")]);
+    assert_eq!(names(&path), [format!("{}.bin", NOW - 600), format!("{}.bin", NOW - 300)]);
 }
 
 /// The reference goes on behind a tear, and does not find that again itself.

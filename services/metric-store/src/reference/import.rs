@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::imported::{Imported, Stamp};
@@ -198,12 +199,15 @@ impl HostImport<'_, '_> {
         window.to != 0 && window.to < self.keep_from
     }
 
-    /// Notes that a file holds what came before `to`; what is still to come it cannot hold.
-    fn extend(&mut self, path: PathBuf, imported: &mut Imported, to: i64) {
+    /// Notes that a file holds what came before `to`. If that lies in the future the file, or the clock of its writer, is wrong: then it
+    /// holds what came before it was written.
+    fn extend(&mut self, path: PathBuf, imported: &mut Imported, mut to: i64) {
         if to > self.context.latest() {
+            let written = fs::metadata(&path).map_or(to, |metadata| metadata.mtime());
             let text =
                 format!("its window ends in the future ({to}); is the clock right, or the file damaged?");
             self.pass_over(path, text);
+            to = written;
         }
         imported.extend(&self.host.cluster, &self.host.host, to.min(self.context.now));
     }
