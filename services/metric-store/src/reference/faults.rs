@@ -122,10 +122,12 @@ async fn nothing_is_cleaned_up_right_after_the_start() {
     let path = host_directory(root.path());
     let old = NOW - 50 * 3600;
     foreign(&path, Window { from: old - 60, to: old }, old - 60, &[1.0]);
-    let store = open(beside(root.path(), "a.ccx", Format::Bin));
+    let mut ours = beside(root.path(), "a.ccx", Format::Bin);
+    ours.retention = Duration::from_mins(20);
+    let store = open(ours);
     crate::store::start(&store, &Tasks::new(), &Readiness::new());
-    tokio::time::sleep(Duration::from_hours(5)).await;
+    tokio::time::sleep(Duration::from_mins(4)).await;
     assert_eq!(names(&path).len(), 1);
-    tokio::time::sleep(Duration::from_hours(2)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(names(&path).len(), 0);
 }
