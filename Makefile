@@ -34,7 +34,7 @@ lint: ## lint Rust and web sources, warnings are errors
 	cargo clippy --workspace --all-targets -- -D warnings
 	cd web && npm run --silent check
 
-bench: ## print speed and memory figures of this machine
+bench: web ## print speed and memory figures of this machine
 	@integration-tests/bench
 
 bench-store: ## drive the metric store from outside, print its figures beside reference and target

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::routing::{MethodFilter, MethodRouter, any, delete, get, on, patch, post};
 use http::Method;
 
-use crate::auth::gate::Gate;
+use crate::auth::gate::{Api, Gate, UserApi};
 use crate::graphql;
 use crate::middleware::decompression;
 use crate::rest::{
@@ -109,7 +109,7 @@ fn rest(routes: Routes) -> Routes {
     let machine = MethodFilter::POST.or(MethodFilter::PUT);
     let machine = get(machine_state::get).on(machine, machine_state::put);
     routes
-        .add(GET, &["/api/jobs/", "/api/jobs"], Gate::Api, &get(jobs::list))
+        .add(GET, &["/api/jobs/", "/api/jobs"], Gate::Api, &get(jobs::list::<Api>))
         .add(GET, &["/api/jobs/used_nodes", "/api/jobs/used_nodes/"], Gate::Api, &get(used_nodes::list))
         .add(GET, &["/api/clusters/", "/api/clusters"], Gate::Api, &get(clusters::list))
         .add(POST_PUT, &["/api/nodestate/", "/api/nodestate"], Gate::Api, &report)
@@ -123,8 +123,8 @@ fn rest(routes: Routes) -> Routes {
             Gate::Api,
             &get(query::run).post(query::run),
         )
-        .add(GET_POST, &["/api/jobs/{id}"], Gate::Api, &get(job::get).post(job::post))
-        .add(GET, &["/api/jobs/metrics/{id}"], Gate::Api, &get(job_metrics::get))
+        .add(GET_POST, &["/api/jobs/{id}"], Gate::Api, &get(job::get::<Api>).post(job::post::<Api>))
+        .add(GET, &["/api/jobs/metrics/{id}"], Gate::Api, &get(job_metrics::get::<Api>))
         .add(
             &[Method::GET, Method::POST, Method::PUT],
             &["/api/machine_state/{cluster}/{host}"],
@@ -161,9 +161,14 @@ fn changes(routes: Routes) -> Routes {
 fn user_api(routes: Routes) -> Routes {
     let gated = |methods: MethodRouter<State>| methods.fallback(fallback::user_api_method);
     routes
-        .add(GET, &["/userapi/jobs/", "/userapi/jobs"], Gate::UserApi, &gated(get(jobs::list_own)))
-        .add(GET_POST, &["/userapi/jobs/{id}"], Gate::UserApi, &gated(get(job::get_own).post(job::post_own)))
-        .add(GET, &["/userapi/jobs/metrics/{id}"], Gate::UserApi, &gated(get(job_metrics::get_own)))
+        .add(GET, &["/userapi/jobs/", "/userapi/jobs"], Gate::UserApi, &gated(get(jobs::list::<UserApi>)))
+        .add(
+            GET_POST,
+            &["/userapi/jobs/{id}"],
+            Gate::UserApi,
+            &gated(get(job::get::<UserApi>).post(job::post::<UserApi>)),
+        )
+        .add(GET, &["/userapi/jobs/metrics/{id}"], Gate::UserApi, &gated(get(job_metrics::get::<UserApi>)))
 }
 
 /// Users and taggers: for programs of administrators, and for their forms.

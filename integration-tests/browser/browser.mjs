@@ -33,6 +33,9 @@ export class Window {
   #expected = new Set()
   #problems = []
   #offline = false
+  /** How many documents were asked for, and whether the last one is still to come. */
+  #visit = 0
+  #leaving = false
 
   static async open(browser, site, device, { session, colorScheme = 'light' } = {}) {
     const { name, ...options } = device
@@ -77,8 +80,17 @@ export class Window {
       if (this.#offline && message.text().includes('net::ERR_')) return
       problem(`console ${message.type()}: ${message.text()} (${url})`)
     })
+    const sent = new WeakMap()
+    page.on('framenavigated', (frame) => {
+      if (frame === page.mainFrame()) this.#leaving = false
+    })
     page.on('request', (request) => {
       const url = request.url()
+      if (request.isNavigationRequest() && request.frame() === page.mainFrame()) {
+        this.#visit += 1
+        this.#leaving = true
+      }
+      sent.set(request, { visit: this.#visit, leaving: this.#leaving })
       if (!url.startsWith(`${site.base}/`) && !/^(data|blob):/.test(url)) problem(`external request: ${url}`)
     })
     page.on('requestfailed', (request) => {
@@ -86,6 +98,9 @@ export class Window {
       const path = new URL(request.url()).pathname
       // Given up by the page (an answer nobody waits for any more) or by the browser (its icon), never by the server.
       if (text === 'net::ERR_ABORTED' && /^\/(events|query|favicon.*)$/.test(path)) return
+      // What a page had fetched ahead when it was left: the browser gives it up with the page.
+      const { visit, leaving } = sent.get(request)
+      if (text === 'net::ERR_ABORTED' && (leaving || visit !== this.#visit)) return
       if (!this.#offline) problem(`request failed: ${path}: ${text}`)
     })
     page.on('response', (response) => {

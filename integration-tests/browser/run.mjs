@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util'
 import { join } from 'node:path'
 import { launch, sessionOf } from './browser.mjs'
+import { failures } from './pages/failures.mjs'
 import { figures } from './pages/figures.mjs'
 import { job } from './pages/job.mjs'
 import { list } from './pages/list.mjs'
@@ -34,8 +35,8 @@ const PARTS = {
   rights: (ground) => rights(ground.report, ground.browser, ground.site, ground.ada),
   theme: (ground) => theme(ground.report, ground.browser, ground.site, ground.operator),
   visit: (ground) => visit(ground.report, ground.browser, ground.site, ground.operator),
-  live: (ground) =>
-    live(ground.report, ground.browser, ground.site, ground.operator, { restart: deployment === 'one' }),
+  failures: (ground) => failures(ground.report, ground.browser, ground.site, ground.operator),
+  live: (ground) => live(ground.report, ground.browser, ground.site, ground.operator),
 }
 
 const chosen = values.only?.split(',') ?? Object.keys(PARTS)

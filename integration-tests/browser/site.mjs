@@ -141,6 +141,13 @@ export class Site {
     return JSON.parse(text)
   }
 
+  /** Samples, as line protocol. */
+  async write(lines) {
+    const headers = { Authorization: `Bearer ${this.#token}` }
+    const answer = await fetch(`${this.base}/api/write/`, { method: 'POST', headers, body: lines })
+    if (!answer.ok) throw new Error(`/api/write/: ${answer.status} ${await answer.text()}`)
+  }
+
   /** Jobs as the REST interface tells them: what the pages are compared with. */
   async jobs(query = '') {
     return (await this.rest(`/api/jobs/?items-per-page=100000&page=1${query && `&${query}`}`)).jobs

@@ -113,7 +113,11 @@ describe('the build', () => {
     }
   })
 
-  it.skipIf(built)('is not there: run "npm run build" before the tests of its size', () => {
-    process.stdout.write('skipped: the UI is not built, its size was not checked\n')
-  })
+  // No test at all where there is a build: a skipped one would count as something that was not checked.
+  if (!built) {
+    it('is there: run "npm run build" before the tests of its size', ({ skip }) => {
+      expect(process.env.CC_NO_SKIP ?? '', 'must not be skipped here').toBe('')
+      skip()
+    })
+  }
 })

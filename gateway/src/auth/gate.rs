@@ -112,11 +112,23 @@ impl Gate {
     }
 }
 
+/// A gate that was passed, for handlers behind more than one.
+pub trait Passed: FromRequestParts<State, Rejection = Problem> + Send + 'static {
+    /// Who passed it.
+    fn caller(self) -> Arc<Caller>;
+}
+
 macro_rules! gates {
     ($($(#[$doc:meta])* $name:ident),*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name(pub Arc<Caller>);
+
+        impl Passed for $name {
+            fn caller(self) -> Arc<Caller> {
+                self.0
+            }
+        }
 
         impl FromRequestParts<State> for $name {
             type Rejection = Problem;

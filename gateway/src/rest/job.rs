@@ -1,8 +1,6 @@
 //! `GET|POST /api/jobs/{id}` (rest-api.md 6.14, 6.15) and the same below `/userapi`: one job with its metadata, and
 //! its series where they are asked for.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::{Path, Query, State as Extract};
 use axum::response::Response;
@@ -18,13 +16,11 @@ use serde::Serialize;
 use tonic::Status;
 
 use super::{DECODING, NO_ROWS, path, strict, wire};
-use crate::auth::gate::{Api, UserApi};
+use crate::auth::gate::Passed;
 use crate::problem::Problem;
 use crate::series::{self, Wanted};
 use crate::state::State;
 use crate::{body, json};
-
-type Pairs = Query<Vec<(String, String)>>;
 
 /// Capitals as recorded: scripts read them.
 #[derive(Serialize)]
@@ -43,55 +39,14 @@ struct Listed {
     scope: &'static str,
 }
 
-/// For programs of the site.
-pub async fn get(
-    Api(caller): Api,
-    state: Extract<State>,
-    id: Path<String>,
-    pairs: Pairs,
-) -> Result<Response, Problem> {
-    by_scope(caller, state, id, pairs).await
-}
-
-/// For a person's own programs.
-pub async fn get_own(
-    UserApi(caller): UserApi,
-    state: Extract<State>,
-    id: Path<String>,
-    pairs: Pairs,
-) -> Result<Response, Problem> {
-    by_scope(caller, state, id, pairs).await
-}
-
-/// For programs of the site.
-pub async fn post(
-    Api(caller): Api,
-    state: Extract<State>,
-    id: Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    as_list(caller, state, id, headers, body).await
-}
-
-/// For a person's own programs.
-pub async fn post_own(
-    UserApi(caller): UserApi,
-    state: Extract<State>,
-    id: Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    as_list(caller, state, id, headers, body).await
-}
-
 /// The job, and with `all-metrics=true` every metric as an object of scopes.
-async fn by_scope(
-    caller: Arc<Caller>,
+pub async fn get<G: Passed>(
+    gate: G,
     Extract(state): Extract<State>,
     Path(id): Path<String>,
-    Query(pairs): Pairs,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
+    let caller = gate.caller();
     let job = find(&state, &caller, &id).await?;
     let all =
         pairs.into_iter().find(|(key, _)| key == "all-metrics").is_some_and(|(_, value)| value == "true");
@@ -100,13 +55,14 @@ async fn by_scope(
 }
 
 /// The job with the metrics that the body lists; `null` means all.
-async fn as_list(
-    caller: Arc<Caller>,
+pub async fn post<G: Passed>(
+    gate: G,
     Extract(state): Extract<State>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let caller = gate.caller();
     let limits = state.settings().bodies;
     let body = body::whole(body, &headers, limits.json, limits).await?;
     let job = find(&state, &caller, &id).await?;

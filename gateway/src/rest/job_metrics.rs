@@ -2,8 +2,6 @@
 //! GraphQL. What goes wrong stands inside with status 200, as clients expect it; the header `x-error-status` has the
 //! status that it would be otherwise.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, Query, State as Extract};
 use axum::response::Response;
 use cc_model::scope::MetricScope;
@@ -17,15 +15,13 @@ use serde::Serialize;
 use tonic::Status;
 
 use super::{NO_ROWS, path};
-use crate::auth::gate::{Api, UserApi};
+use crate::auth::gate::Passed;
 use crate::json;
 use crate::problem::Problem;
 use crate::series::{self, Loaded, Wanted};
 use crate::state::State;
 
 const ERROR_STATUS: HeaderName = HeaderName::from_static("x-error-status");
-
-type Pairs = Query<Vec<(String, String)>>;
 
 #[derive(Serialize)]
 struct Envelope {
@@ -51,32 +47,14 @@ struct Told {
     message: String,
 }
 
-/// For programs of the site.
-pub async fn get(
-    Api(caller): Api,
-    state: Extract<State>,
-    id: Path<String>,
-    pairs: Pairs,
-) -> Result<Response, Problem> {
-    answer(caller, state, id, pairs).await
-}
-
-/// For a person's own programs.
-pub async fn get_own(
-    UserApi(caller): UserApi,
-    state: Extract<State>,
-    id: Path<String>,
-    pairs: Pairs,
-) -> Result<Response, Problem> {
-    answer(caller, state, id, pairs).await
-}
-
-async fn answer(
-    caller: Arc<Caller>,
+/// The series that are asked for.
+pub async fn get<G: Passed>(
+    gate: G,
     Extract(state): Extract<State>,
     Path(id): Path<String>,
-    Query(pairs): Pairs,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
+    let caller = gate.caller();
     let wanted = read(pairs, series::default_resolution(&state))?;
     let loaded = match path::parse(&id) {
         Ok(id) => load(&state, &caller, id, wanted).await,

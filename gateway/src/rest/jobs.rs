@@ -1,47 +1,29 @@
 //! `GET /api/jobs/` (rest-api.md 6.7): the job list, sent as it is read, however long it is.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::{Query, State as Extract};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use cc_runtime::caller::Caller;
 use futures::StreamExt as _;
 use http::header;
 use tonic::Status;
 
 use super::jobs_query::ListQuery;
 use super::jobs_stream::JobPages;
-use crate::auth::gate::{Api, UserApi};
+use crate::auth::gate::Passed;
 use crate::json;
 use crate::problem::Problem;
 use crate::state::State;
 
-type Pairs = Query<Vec<(String, String)>>;
-
-/// For programs of the site.
-pub async fn list(Api(caller): Api, state: Extract<State>, pairs: Pairs) -> Result<Response, Problem> {
-    answer(caller, state, pairs).await
-}
-
-/// For a person's own programs: the same list, of the jobs that the caller may see.
-pub async fn list_own(
-    UserApi(caller): UserApi,
-    state: Extract<State>,
-    pairs: Pairs,
-) -> Result<Response, Problem> {
-    answer(caller, state, pairs).await
-}
-
-/// The first page is read before the answer begins, so that what usually goes wrong has its status. A failure later on
+/// The jobs that the caller may see. The first page is read before the answer begins, so that what usually goes wrong has its status. A failure later on
 /// cuts the connection: half a list must not look like a whole one, the Slurm adapter would take every job that is
 /// missing for lost.
-async fn answer(
-    caller: Arc<Caller>,
+pub async fn list<G: Passed>(
+    gate: G,
     Extract(state): Extract<State>,
-    Query(pairs): Pairs,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
+    let caller = gate.caller();
     let query = ListQuery::read(pairs)?;
     let end = format!("],\"items\":{},\"page\":{}}}\n", query.items, query.page);
     let mut pages = JobPages::new(state, caller, query);

@@ -27,8 +27,13 @@ pub async fn answer(Extract(state): Extract<State>, request: Request) -> Respons
     if let Some(file) = reading.then(|| assets::file(&path, &parts.headers)).flatten() {
         return file;
     }
-    let frame =
-        Frame { status: StatusCode::NOT_FOUND, title: "Page Not Found".to_owned(), needs: "", user: "" };
+    let frame = Frame {
+        status: StatusCode::NOT_FOUND,
+        title: "Page Not Found".to_owned(),
+        needs: "",
+        user: "",
+        position: "",
+    };
     pages::frame(&state, &parts.headers, &frame)
 }
 

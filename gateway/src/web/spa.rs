@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse as _, Response};
-use cc_proto::job_db::v1::GetJobRequest;
+use cc_proto::job_db::v1::{GetJobRequest, WatchRequest};
 use cc_runtime::caller;
 use cc_runtime::error::{self, Kind};
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `/`
 pub async fn home(Web(viewer): Web, Extract(state): Extract<State>, headers: HeaderMap) -> Response {
-    frame(&state, &headers, &viewer, String::new())
+    frame(&state, &headers, &viewer, String::new(), &position(&state, &viewer).await)
 }
 
 /// `/monitoring/jobs/`
 pub async fn jobs(Web(viewer): Web, Extract(state): Extract<State>, headers: HeaderMap) -> Response {
-    frame(&state, &headers, &viewer, "Jobs".to_owned())
+    frame(&state, &headers, &viewer, "Jobs".to_owned(), &position(&state, &viewer).await)
 }
 
 /// `/monitoring/user/{name}`
@@ -36,7 +36,7 @@ pub async fn user(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    frame(&state, &headers, &viewer, format!("User {name}"))
+    frame(&state, &headers, &viewer, format!("User {name}"), &position(&state, &viewer).await)
 }
 
 /// `/monitoring/job/{id}`, by database id.
@@ -49,13 +49,13 @@ pub async fn job(
     // only digits are an id; what is too large for one cannot exist
     let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     let number = id.parse::<i64>().ok().filter(|_| digits);
-    let found = match number {
-        Some(number) => look_up(&state, &viewer, number).await,
-        None => Found::Nothing,
+    let (found, position) = match number {
+        Some(number) => tokio::join!(look_up(&state, &viewer, number), position(&state, &viewer)),
+        None => (Found::Nothing, String::new()),
     };
     let title = format!("Job {id}");
     match found {
-        Found::Job => frame(&state, &headers, &viewer, title),
+        Found::Job => frame(&state, &headers, &viewer, title, &position),
         Found::Nothing => pages::frame(
             &state,
             &headers,
@@ -64,6 +64,7 @@ pub async fn job(
                 title: "Page Not Found".to_owned(),
                 needs: "",
                 user: name(&viewer),
+                position: "",
             },
         ),
         Found::Forbidden(needs) => pages::frame(
@@ -74,6 +75,7 @@ pub async fn job(
                 title: "Not allowed".to_owned(),
                 needs: &needs,
                 user: name(&viewer),
+                position: "",
             },
         ),
     }
@@ -102,8 +104,23 @@ async fn look_up(state: &State, viewer: &Identity, id: i64) -> Found {
     }
 }
 
-fn frame(state: &State, headers: &HeaderMap, viewer: &Identity, title: String) -> Response {
-    pages::frame(state, headers, &Frame { status: StatusCode::OK, title, needs: "", user: name(viewer) })
+/// Where the changes stand before the page is answered, thus before its script asks for anything: no change falls between
+/// what it then gets and its event stream. Empty where the database does not say; the script then asks twice.
+async fn position(state: &State, viewer: &Identity) -> String {
+    let mut job_db = state.job_db();
+    let asked = async {
+        let request = caller::request(WatchRequest { after: None }, &viewer.caller);
+        job_db.watch(request).await?.into_inner().message().await
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(Some(first))) => first.position.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn frame(state: &State, headers: &HeaderMap, viewer: &Identity, title: String, position: &str) -> Response {
+    let status = StatusCode::OK;
+    pages::frame(state, headers, &Frame { status, title, needs: "", user: name(viewer), position })
 }
 
 fn name(viewer: &Identity) -> &str {

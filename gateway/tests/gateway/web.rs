@@ -2,7 +2,7 @@
 
 use http::{Method, Request, header};
 
-use crate::fakes::job;
+use crate::fakes::{Heard, job};
 use crate::house::{House, request};
 
 #[tokio::test]
@@ -85,7 +85,30 @@ async fn a_page_appears_although_the_database_is_away() {
     let house = House::new();
     house.fakes.job_db.get().down = true;
     let session = house.fakes.auth.get().open("alice", &["user"]);
-    assert_eq!(house.browse("/monitoring/job/5", &session).await.status, 200);
+    let page = house.browse("/monitoring/job/5", &session).await;
+    assert_eq!(page.status, 200);
+    // the script then loads its data again once it listens
+    assert!(
+        !cc_web::is_built() || page.text().contains("name=\"cc-position\" content=\"\""),
+        "{}",
+        page.text()
+    );
+}
+
+#[tokio::test]
+async fn a_page_carries_where_its_events_begin() {
+    let house = House::new();
+    house.fakes.job_db.get().jobs = vec![job(5, "alice", 1_700_000_000)];
+    let session = house.fakes.auth.get().open("alice", &["user"]);
+    for target in ["/", "/monitoring/jobs/", "/monitoring/user/alice", "/monitoring/job/5"] {
+        house.fakes.job_db.get().heard.clear();
+        let page = house.browse(target, &session).await;
+        let asked = |heard: &Heard| matches!(heard, Heard::Watch(request, caller) if request.after.is_none() && caller.name == "alice");
+        assert!(house.fakes.job_db.get().heard.iter().any(asked), "{target}");
+        if cc_web::is_built() {
+            assert!(page.text().contains("name=\"cc-position\" content=\"7\""), "{target}: {}", page.text());
+        }
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ async function sessionEnd(report, browser, site, session) {
 /** Screens between and beyond those of the other parts, and twice as large a text. */
 const SCREENS = [
   { device: { ...PHONE, name: 'zoomed to 400 %', viewport: { width: 320, height: 640 } } },
+  { device: { ...PHONE, name: 'narrow phone', viewport: { width: 360, height: 740 } } },
   { device: { ...PHONE, name: 'phone, text at 200 %' }, text: 2 },
   { device: { ...DESKTOP, name: 'tablet', viewport: { width: 768, height: 1024 } } },
   { device: { ...DESKTOP, name: 'desktop, text at 200 %' }, text: 2 },

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use reqwest::Method;
@@ -25,6 +25,9 @@ const FIRST_ID: u64 = 380_000;
 const HISTORY_SECONDS: i64 = 6 * 86_400;
 /// A batch of line protocol is sent when it is this long.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// The archive works on what waits for it; if nothing more is done for so long, it does not.
+const ARCHIVE_STANDS: Duration = Duration::from_mins(10);
 
 /// Unix seconds.
 pub fn now() -> i64 {
@@ -72,20 +75,36 @@ pub async fn history(client: &Client, finished: u64, say: impl Fn(&str)) -> Resu
         }
     }
     say("waiting for the archive");
+    archived(async || waiting(client).await, ARCHIVE_STANDS).await
+}
+
+/// Waits until no job waits for the archive; an error with their number once it has not become smaller for `limit`.
+async fn archived(
+    mut waiting: impl AsyncFnMut() -> Result<usize, String>,
+    limit: Duration,
+) -> Result<(), String> {
+    let (mut least, mut since) = (usize::MAX, Instant::now());
     loop {
-        let answer = client
-            .get("/api/jobs/?items-per-page=100000&page=1&with-metadata=false")
-            .await
-            .expect(200)
-            .json();
-        let waiting = answer["jobs"].as_array().map_or(0, |jobs| {
-            jobs.iter().filter(|job| job["jobState"] != "running" && job["monitoringStatus"] == 1).count()
-        });
-        if waiting == 0 {
+        let now = waiting().await?;
+        if now == 0 {
             return Ok(());
+        }
+        if now < least {
+            (least, since) = (now, Instant::now());
+        } else if since.elapsed() >= limit {
+            return Err(format!("{now} jobs wait for the archive, none was archived for {limit:?}"));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// How many stopped jobs are not archived yet.
+async fn waiting(client: &Client) -> Result<usize, String> {
+    let path = "/api/jobs/?items-per-page=100000&page=1&with-metadata=false";
+    let answer = Client::try_send(client.request(Method::GET, path)).await?;
+    let jobs = answer.expect(200).json();
+    let waits = |job: &&Value| job["jobState"] != "running" && job["monitoringStatus"] == 1;
+    Ok(jobs["jobs"].as_array().map_or(0, |jobs| jobs.iter().filter(waits).count()))
 }
 
 /// Keeps the present going until the process ends: samples of running jobs, jobs that end, jobs that start.
@@ -256,4 +275,26 @@ fn node_state(cluster: &Cluster, index: usize, busy: &HashSet<&str>) -> Value {
         "hostname": host, "states": [state], "cpusAllocated": share * cluster.hwthreads, "memoryAllocated": 0,
         "gpusAllocated": share * cluster.gpus, "jobsRunning": share
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_that_stands_is_an_error_with_the_number_of_jobs() {
+        let error = archived(async || Ok(3), Duration::ZERO).await.unwrap_err();
+        assert!(error.starts_with("3 jobs wait for the archive"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_works_is_waited_for() {
+        let mut left = 3;
+        let waiting = async || {
+            left -= 1;
+            Ok(left)
+        };
+        assert_eq!(archived(waiting, Duration::ZERO).await, Ok(()));
+        assert_eq!(archived(async || Err("gone".to_owned()), Duration::ZERO).await, Err("gone".to_owned()));
+    }
 }

@@ -6,7 +6,7 @@ use cc_database::side::{self, Step};
 use cc_database::{Database, Result};
 use cc_runtime::clock::Clock;
 
-pub(crate) use self::administration::{Changed, Lists};
+pub(crate) use self::administration::{Changed, Lists, Removed};
 pub use self::audit::{Action, Event, Outcome};
 pub(crate) use self::sessions::{Found, NewSession};
 pub(crate) use self::settings::Put;

@@ -22,6 +22,8 @@ export const pageMeta = {
   roles: meta('roles')
     .split(' ')
     .filter((role) => role !== ''),
+  /** What the page asks for is at least as new as this; the events after it tell the rest. */
+  position: meta('position'),
 }
 
 let titled = false

@@ -432,6 +432,7 @@ impl JobDb for FakeJobDb {
     type WatchStream = Answers<WatchResponse>;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.up()?;
         let caller = caller::of(&request)?;
         let request = request.into_inner();
         let mut state = self.state.get();

@@ -9,7 +9,7 @@ use crate::cli::RESERVED;
 use crate::error::Error;
 use crate::password::{self, PasswordError};
 use crate::role;
-use crate::store::{Action, Changed, Event, Lists, NewUser, Outcome};
+use crate::store::{Action, Changed, Event, Lists, NewUser, Outcome, Removed};
 use crate::user::User;
 
 /// Longest name of a user made by form, in bytes.
@@ -96,11 +96,11 @@ impl App {
     /// # Errors
     /// [`Error::LastAdmin`], [`Error::Database`].
     pub async fn delete_user(&self, actor: &str, username: &str) -> Result<(), Error> {
-        if self.store().is_last_admin(username).await? {
-            return Err(Error::LastAdmin { username: username.to_owned() });
+        let event = by(actor, Action::DeleteUser, username, "");
+        match self.store().remove_user_but_last_admin(username, event).await? {
+            Removed::Done => Ok(()),
+            Removed::LastAdmin => Err(Error::LastAdmin { username: username.to_owned() }),
         }
-        self.store().remove_user(username, by(actor, Action::DeleteUser, username, "")).await?;
-        Ok(())
     }
 
     /// Gives or takes a role or a project.
@@ -329,5 +329,47 @@ mod tests {
         app.delete_user("ruth", "nobody").await.unwrap();
         assert!(matches!(app.delete_user("ruth", "ruth").await, Err(Error::LastAdmin { .. })));
         assert_eq!(site.number("SELECT COUNT(*) FROM hpc_user WHERE username IN ('neu', 'ruth')").await, 1);
+    }
+
+    #[tokio::test]
+    async fn two_administrators_cannot_remove_each_other() {
+        let (site, app) = app().await;
+        site.execute(
+            "UPDATE hpc_user SET password = 'x' WHERE username = 'ruth';
+             INSERT INTO hpc_user (username, password, ldap, roles, projects) VALUES ('otto', 'x', 0, '[\"admin\"]', '[]')",
+        )
+        .await;
+        for _ in 0..5 {
+            let (ruth, otto) = tokio::join!(app.delete_user("otto", "ruth"), app.delete_user("ruth", "otto"));
+            assert_eq!(u8::from(ruth.is_ok()) + u8::from(otto.is_ok()), 1, "{ruth:?} {otto:?}");
+            let left = site.texts("SELECT username FROM hpc_user WHERE roles = '[\"admin\"]'").await;
+            assert_eq!(left.len(), 1);
+            site.execute(
+                "INSERT OR IGNORE INTO hpc_user (username, password, ldap, roles, projects) VALUES
+                 ('ruth', 'x', 0, '[\"admin\"]', '[]'), ('otto', 'x', 0, '[\"admin\"]', '[]')",
+            )
+            .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_administrator_who_cannot_sign_in_does_not_count_as_one_that_is_left() {
+        let (site, app) = app().await;
+        site.execute(
+            "INSERT INTO hpc_user (username, password, ldap, roles, projects) VALUES
+             ('robot', NULL, 0, '[\"api\",\"admin\"]', '[]'), ('dora', 'x', 1, '[\"admin\"]', '[]'),
+             ('otto', 'x', 0, '[\"admin\"]', '[]')",
+        )
+        .await;
+        for step in ["remove", "take the role"] {
+            let outcome = match step {
+                "remove" => app.delete_user("robot", "otto").await,
+                _ => app.change_user("robot", "otto", Change::RemoveRole("admin".to_owned())).await,
+            };
+            assert!(matches!(outcome, Err(Error::LastAdmin { .. })), "{step}: {outcome:?}");
+        }
+        // who cannot sign in is no loss
+        app.delete_user("otto", "ruth").await.unwrap();
+        app.delete_user("ruth", "robot").await.unwrap();
     }
 }

@@ -46,7 +46,9 @@ impl App {
         match self.store().put_setting(username, name, value).await? {
             Put::Stored => Ok(()),
             Put::NoAccount => Err(Error::NoAccount),
-            Put::TooMany => Err(Error::InvalidSetting { problem: "there are too many settings".to_owned() }),
+            Put::TooMany => {
+                Err(Error::InvalidSetting { problem: "the settings are too many or too large".to_owned() })
+            }
         }
     }
 }

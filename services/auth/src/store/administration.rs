@@ -5,8 +5,8 @@ use cc_database::sql::Sql;
 use cc_database::{Error, Result};
 use sqlx::SqliteConnection;
 
-use super::{Account, Event, Store, audit};
-use crate::user::User;
+use super::{Account, Event, Store, audit, users};
+use crate::user::{Source, User};
 
 /// Lists of one user as they are stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +21,15 @@ pub(crate) enum Changed<E> {
     Done,
     NoUser,
     Refused(E),
+    /// Nobody with the role `admin` would be left.
+    LastAdmin,
+}
+
+/// What became of a user that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removed {
+    /// It is not there any more, or never was.
+    Done,
     /// Nobody with the role `admin` would be left.
     LastAdmin,
 }
@@ -86,7 +95,7 @@ impl Store {
             return Ok(Changed::Refused(refused));
         }
         let is_admin = lists.roles.iter().any(|role| role == "admin");
-        if was_admin && !is_admin && other_admins(&mut transaction, username).await? == 0 {
+        if was_admin && !is_admin && is_last_admin(&mut transaction, username).await? {
             return Ok(Changed::LastAdmin);
         }
         sqlx::query("UPDATE hpc_user SET roles = ?, projects = ? WHERE username = ?")
@@ -101,23 +110,43 @@ impl Store {
         Ok(Changed::Done)
     }
 
-    /// Whether a user is the only one with the role `admin`.
-    pub(crate) async fn is_last_admin(&self, username: &str) -> Result<bool> {
-        let account = self.account(username).await?;
-        if !account.is_some_and(|account| account.user.roles.iter().any(|role| role == "admin")) {
-            return Ok(false);
+    /// Removes a user as [`Store::remove_user`] does, unless no administrator would be left: asked in the same transaction,
+    /// or two that remove each other would both find the other one.
+    pub(crate) async fn remove_user_but_last_admin(
+        &self,
+        username: &str,
+        event: Event<'_>,
+    ) -> Result<Removed> {
+        let mut transaction = self.database.write("users").await?;
+        if is_last_admin(&mut transaction, username).await? {
+            return Ok(Removed::LastAdmin);
         }
-        let mut reader = self.database.read().await?;
-        Ok(other_admins(&mut reader, username).await? == 0)
+        if users::remove(&mut transaction, username).await? {
+            audit::record(&mut transaction, self.clock.unix(), &event).await?;
+        }
+        transaction.commit().await?;
+        Ok(Removed::Done)
     }
 }
 
-async fn other_admins(connection: &mut SqliteConnection, username: &str) -> Result<usize> {
-    let rows: Vec<Option<Vec<u8>>> =
-        sqlx::query_scalar("SELECT CAST(roles AS BLOB) FROM hpc_user WHERE username <> ?")
-            .bind(username)
-            .fetch_all(connection)
-            .await
-            .map_err(Error::in_query("count the administrators"))?;
-    Ok(rows.iter().filter(|roles| list(roles.as_deref()).iter().any(|role| role == "admin")).count())
+/// Whether nobody could administrate the site without a user: the last administrator, or the last of those who can sign
+/// in, which takes a password that is kept here. Tokens of the others end some day, and only somebody who is signed in
+/// reaches the forms.
+async fn is_last_admin(connection: &mut SqliteConnection, username: &str) -> Result<bool> {
+    type Row = (String, Option<Vec<u8>>, bool);
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT username, CAST(roles AS BLOB), ldap = ? AND COALESCE(length(password), 0) > 0 FROM hpc_user",
+    )
+    .bind(Source::Local.number())
+    .fetch_all(connection)
+    .await
+    .map_err(Error::in_query("count the administrators"))?;
+    let is_admin = |(_, roles, _): &Row| list(roles.as_deref()).iter().any(|role| role == "admin");
+    let (own, others): (Vec<Row>, Vec<Row>) =
+        rows.into_iter().filter(is_admin).partition(|(name, ..)| name == username);
+    Ok(match own.first() {
+        None => false,
+        Some((.., false)) => others.is_empty(),
+        Some((.., true)) => !others.iter().any(|(.., signs_in)| *signs_in),
+    })
 }

@@ -7,6 +7,9 @@ use super::Store;
 /// Most settings of one user.
 const SETTINGS_MAX: i64 = 2_000;
 
+/// Most bytes of all settings of one user, names and values: every page of the UI reads them whole.
+const BYTES_MAX: i64 = 1 << 20;
+
 /// What became of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Put {
@@ -14,7 +17,7 @@ pub(crate) enum Put {
     Stored,
     /// There is no such user.
     NoAccount,
-    /// The user has too many.
+    /// The user has too many, or too large ones.
     TooMany,
 }
 
@@ -45,14 +48,17 @@ impl Store {
             transaction.rollback().await?;
             return Ok(Put::NoAccount);
         }
-        let others: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM configuration WHERE username = ? AND confkey != ?")
-                .bind(username)
-                .bind(name)
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(Error::in_query(OPERATION))?;
-        if others >= SETTINGS_MAX {
+        let (others, bytes): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COALESCE(SUM(length(CAST(confkey AS BLOB)) + length(CAST(COALESCE(value, '') AS BLOB))), 0)
+             FROM configuration WHERE username = ? AND confkey != ?",
+        )
+        .bind(username)
+        .bind(name)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(Error::in_query(OPERATION))?;
+        let more = i64::try_from(name.len().saturating_add(value.len())).unwrap_or(i64::MAX);
+        if others >= SETTINGS_MAX || bytes.saturating_add(more) > BYTES_MAX {
             transaction.rollback().await?;
             return Ok(Put::TooMany);
         }

@@ -127,3 +127,24 @@ async fn settings_belong_to_users_and_the_last_value_counts() {
     assert_eq!(store.settings("alice").await.unwrap(), [pair("a'; --", "true"), pair("b", "[\"x\"]")]);
     assert!(store.settings("ghost").await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn all_settings_of_a_user_together_are_bounded() {
+    let site = Site::new().await;
+    site.execute(
+        "INSERT INTO hpc_user (username, ldap, roles, projects) VALUES ('alice', 0, '[]', '[]'), ('bob', 0, '[]', '[]')",
+    )
+    .await;
+    let store = store(&site).await;
+    let value = format!("\"{}\"", "ä".repeat(30_000));
+    let mut stored = 0;
+    while store.put_setting("alice", &format!("s{stored}"), &value).await.unwrap() == Put::Stored {
+        stored += 1;
+        assert!(stored < 100);
+    }
+    assert_eq!(stored, 17, "60 kB each, 1 MiB in all");
+    // the old value of a setting makes room for its new one
+    assert_eq!(store.put_setting("alice", "s0", &value).await.unwrap(), Put::Stored);
+    assert_eq!(store.put_setting("alice", "small", "1").await.unwrap(), Put::Stored);
+    assert_eq!(store.put_setting("bob", "s0", &value).await.unwrap(), Put::Stored);
+}

@@ -98,23 +98,29 @@ impl Store {
     /// Removes a user of any source with its sessions and settings; tags and jobs stay. Tells whether there was one.
     pub(crate) async fn remove_user(&self, username: &str, event: Event<'_>) -> Result<bool> {
         let mut transaction = self.database.write("users").await?;
-        let removed = sqlx::query("DELETE FROM hpc_user WHERE username = ?")
-            .bind(username)
-            .execute(&mut *transaction)
-            .await
-            .map_err(Error::in_query("remove a user"))?
-            .rows_affected();
-        sqlx::query("DELETE FROM ccx_session WHERE username = ?")
-            .bind(username)
-            .execute(&mut *transaction)
-            .await
-            .map_err(Error::in_query("end the sessions of a user"))?;
-        if removed > 0 {
+        let removed = remove(&mut transaction, username).await?;
+        if removed {
             audit::record(&mut transaction, self.clock.unix(), &event).await?;
         }
         transaction.commit().await?;
-        Ok(removed > 0)
+        Ok(removed)
     }
+}
+
+/// Removes a user with its sessions; the caller writes the audit log.
+pub(super) async fn remove(connection: &mut SqliteConnection, username: &str) -> Result<bool> {
+    let removed = sqlx::query("DELETE FROM hpc_user WHERE username = ?")
+        .bind(username)
+        .execute(&mut *connection)
+        .await
+        .map_err(Error::in_query("remove a user"))?
+        .rows_affected();
+    sqlx::query("DELETE FROM ccx_session WHERE username = ?")
+        .bind(username)
+        .execute(connection)
+        .await
+        .map_err(Error::in_query("end the sessions of a user"))?;
+    Ok(removed > 0)
 }
 
 async fn insert(connection: &mut SqliteConnection, new: NewUser<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 //! `-check-config`: a site that moves over must learn before the switch which jobs, samples and logins would stay away.
 
 use super::Config;
-use super::archive::Policy;
+use super::archive::{Place, Policy};
 use super::main::NodestatePolicy;
 use super::problem::{Problem, Severity};
 use crate::env::Env;
@@ -28,7 +28,7 @@ impl Config {
         settings.chain(keys.map(|name| warning(".env", name, FOREIGN_TOKENS))).collect()
     }
 
-    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 5] {
+    fn unserved_settings(&self) -> [(bool, &'static str, &'static str); 6] {
         let (main, auth) = (&self.main, &self.auth);
         [
             (
@@ -48,6 +48,11 @@ impl Config {
                     .is_some_and(|retention| retention.policy == NodestatePolicy::Move),
                 "main.nodestate-retention.policy",
                 "\"move\" is not served yet: old node states are kept, job.db grows; \"delete\" removes them",
+            ),
+            (
+                !matches!(self.archive.place, Place::File { .. }),
+                "archive.kind",
+                "archives in S3 or SQLite are not served yet: the start ends with an error",
             ),
             (
                 self.archive.retention.as_ref().is_some_and(|retention| retention.policy != Policy::None),
@@ -78,6 +83,21 @@ mod tests {
             "metric-store": {"retention-in-memory": "48h", "memory-cap": 4}, "nats": {"address": "nats://h"},
             "archive": {"kind": "file", "path": "./a", "retention": {"policy": "none"}}});
         assert_eq!(told(&plain, &[("CROSS_LOGIN_JWT_HS512_KEY", "")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_guide_for_those_who_move_over_names_them_all() {
+        let guide = include_str!("../../../../deploy/README.md");
+        let loaded = Config::parse("{}", Program::Backend, &MapEnv::default()).unwrap();
+        for (_, path, _) in loaded.config.unserved_settings() {
+            assert!(guide.contains(&format!("`{path}`")), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_archive_that_cannot_be_opened_is_told_before_the_start() {
+        let sqlite = json!({"archive": {"kind": "sqlite", "db-path": "./a.db"}});
+        assert_eq!(told(&sqlite, &[]), ["archive.kind"]);
     }
 
     #[test]

@@ -114,6 +114,15 @@ export function problemOfStatus(status: number, requestId: string | null): Probl
   return problem('internal', requestId)
 }
 
+/** A script that is fetched when it is needed did not come. */
+export function problemOfScript(): Problem {
+  return new Problem(
+    'unavailable',
+    'Its script did not arrive.',
+    'Reload the page: the network may be away, or the site has been updated meanwhile.',
+  )
+}
+
 /** Anything thrown, as a problem; an abort stays what it is. */
 export function asProblem(error: unknown): Problem {
   return error instanceof Problem ? error : problem('internal')

@@ -1,5 +1,6 @@
 import { untrack } from 'svelte'
 import { isSignedOut, noteServerTime, send } from '@/lib/api/client'
+import { pageMeta } from '@/lib/page-meta'
 
 /** One change of a job, as the server pushes it. */
 export interface JobEvent {
@@ -39,7 +40,11 @@ class Live {
   #attempt = 0
   #retry: ReturnType<typeof setTimeout> | undefined
   #silence: ReturnType<typeof setTimeout> | undefined
-  #missed = false
+  /**
+   * Where the first stream begins: pages ask for their data before it is open, also while their tab
+   * is still hidden. Empty: what is shown has to be fetched again once a stream is open.
+   */
+  #position = pageMeta.position
 
   constructor() {
     document.addEventListener('visibilitychange', () => this.#update())
@@ -90,24 +95,25 @@ class Live {
   #update(): void {
     const wanted = this.#listeners.size > 0 && this.active
     if (wanted && this.#source === null) this.#open()
-    if (!wanted && this.#source !== null) {
-      this.#missed = true
-      this.#close()
-    }
+    if (!wanted) this.#close()
   }
 
   #open(): void {
     clearTimeout(this.#retry)
     if (this.#status !== 'lost') this.#status = 'connecting'
-    const source = new EventSource('/events')
+    const after = this.#position
+    const source = new EventSource(after === '' ? '/events' : `/events?after=${after}`)
     this.#source = source
+    let greeted = false
     const alive = (): void => this.#expectLife(source)
     alive()
     source.addEventListener('hello', (event) => {
       alive()
       const hello = parse<{ serverTime?: number }>(event)
       if (hello?.serverTime) noteServerTime(hello.serverTime)
-      this.#connected()
+      // The server says hello again where it goes on after something missed.
+      if (!greeted) this.#connected(after !== '')
+      greeted = true
     })
     source.addEventListener('job', (event) => {
       alive()
@@ -143,12 +149,11 @@ class Live {
     }
   }
 
-  #connected(): void {
-    const missed = this.#missed
+  #connected(tellsAll: boolean): void {
     this.#attempt = 0
-    this.#missed = false
+    this.#position = ''
     this.#status = 'live'
-    if (missed) this.#resync()
+    if (!tellsAll) this.#resync()
   }
 
   #resync(): void {
@@ -157,7 +162,6 @@ class Live {
 
   #lose(): void {
     this.#close()
-    this.#missed = true
     if (this.#listeners.size === 0) return
     this.#status = 'lost'
     if (!this.active) return

@@ -8,6 +8,7 @@ export class JobData {
   #job = $state.raw<JobFacts | null>(null)
   #problem = $state.raw<Problem | null>(null)
   readonly #controller = new AbortController()
+  #loads = 0
 
   constructor(readonly id: string) {}
 
@@ -19,15 +20,18 @@ export class JobData {
     return this.#problem
   }
 
+  /** Of loads that run at the same time the last one counts: the others may be older. */
   async load(): Promise<void> {
+    const load = ++this.#loads
     try {
       const { job } = await query(JobDocument, { id: this.id }, this.#controller.signal)
+      if (load !== this.#loads) return
       if (job === null) throw problem('not-found')
       this.#job = job
       this.#problem = null
       live.noteData()
     } catch (error) {
-      if (!isAbort(error)) this.#problem = asProblem(error)
+      if (load === this.#loads && !isAbort(error)) this.#problem = asProblem(error)
     }
   }
 

@@ -38,6 +38,7 @@ export class JobsData {
   #filter: JobFilterInput[] = []
   #order: OrderInput | null = null
   readonly #running = new Map<number, AbortController>()
+  readonly #loads = new Set<Promise<boolean>>()
 
   /** `onRows` is told of a page (counted from 0) before it is shown. */
   constructor(private readonly onRows: (page: number, rows: JobRow[]) => void = () => undefined) {}
@@ -126,8 +127,13 @@ export class JobsData {
     this.#pages = new Map([...this.#pages].filter(([page]) => wanted.includes(page)))
   }
 
-  /** Loads single jobs again. Says whether all of them are still in the list. */
+  /**
+   * Loads single jobs again. Says whether all of them are still in the list.
+   *
+   * Rows that are on their way come first: they may be older than what made somebody call this.
+   */
   async refreshJobs(ids: readonly string[]): Promise<boolean> {
+    await Promise.all(this.#loads)
     const known = ids.filter((id) => this.indexOf(id) >= 0)
     if (known.length === 0) return true
     const key = this.#key
@@ -160,7 +166,12 @@ export class JobsData {
   /** Two pages per request. Says whether all arrived and are of the question still asked. */
   async #loadAll(pages: readonly number[]): Promise<boolean> {
     const loads: Promise<boolean>[] = []
-    for (let at = 0; at < pages.length; at += 2) loads.push(this.#load(pages.slice(at, at + 2)))
+    for (let at = 0; at < pages.length; at += 2) {
+      const load = this.#load(pages.slice(at, at + 2))
+      this.#loads.add(load)
+      void load.finally(() => this.#loads.delete(load))
+      loads.push(load)
+    }
     return (await Promise.all(loads)).every(Boolean)
   }
 

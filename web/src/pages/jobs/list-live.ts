@@ -8,7 +8,9 @@ export interface ListTarget {
   /** The user whose page this is; null: jobs of all. */
   user(): string | null
   isLoaded(id: string): boolean
-  /** Loads these jobs again; says whether all of them are still in the list. */
+  /** Whether rows are on their way: they may tell how a job was before its event. */
+  isLoading(): boolean
+  /** Loads these jobs again, once no rows are on their way; says whether all of them are still in the list. */
   refreshJobs(ids: string[]): Promise<boolean>
   /** Loads what is on the screen again, without moving it. */
   refreshRows(): Promise<void>
@@ -48,7 +50,7 @@ export function followJobs(target: ListTarget): () => void {
       if (user !== null && event.user !== '' && event.user !== user) return
       const id = String(event.id)
       const loaded = target.isLoaded(id)
-      if (loaded) batch.add(id)
+      if (loaded || target.isLoading()) batch.add(id)
       if (affectsRows(event, target.filters()) && !(loaded && event.kind === 'started')) {
         batch.add(ROWS)
       }
