@@ -1,11 +1,13 @@
 //! The clusters, kept up to date by `Archive.WatchClusters`: parsed once per change, not once per request.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cc_model::Cluster;
 use cc_proto::archive::v1::{ListClustersRequest, ListClustersResponse, WatchClustersRequest};
 use cc_runtime::cpu;
+use cc_runtime::error::{Failure, Kind};
 use tokio::sync::watch;
 use tonic::Status;
 
@@ -15,6 +17,9 @@ use crate::state::State;
 const WAITS: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 
+/// Metrics that one request may name, on sites that have no more than that.
+const METRICS_MAX: usize = 64;
+
 /// All clusters at one moment.
 #[derive(Debug)]
 pub struct ClusterSet {
@@ -22,6 +27,25 @@ pub struct ClusterSet {
     pub version: u64,
     /// Parsed and merged; files that cannot be used are left out and logged.
     pub clusters: cc_model::Clusters,
+}
+
+impl ClusterSet {
+    /// The metrics that a request names, when they are not too many: each costs a search in every job, and a name said
+    /// twice costs twice. More than the site has in all are never needed.
+    pub(crate) fn metric_names(&self, names: Vec<String>) -> Result<Vec<String>, Status> {
+        if names.len() <= METRICS_MAX || names.len() <= self.metrics() {
+            return Ok(names);
+        }
+        let most = METRICS_MAX.max(self.metrics());
+        let text = format!("metrics: {} are more than the {most} of one request", names.len());
+        Err(Failure::new(Kind::Invalid, "TOO_MANY_METRICS", text).into())
+    }
+
+    /// How many metrics all clusters have together.
+    fn metrics(&self) -> usize {
+        let configured = self.clusters.iter().flat_map(|cluster| &cluster.metric_config);
+        configured.map(|metric| metric.name.as_str()).collect::<BTreeSet<_>>().len()
+    }
 }
 
 /// The last known set.
@@ -86,4 +110,41 @@ async fn parse(told: ListClustersResponse) -> Result<Arc<ClusterSet>, Status> {
         Arc::new(ClusterSet { version: told.version, clusters: cc_model::Clusters::new(clusters) })
     });
     Ok(parsed.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(metrics: usize) -> ClusterSet {
+        let metric = |number: usize| {
+            format!(
+                r#"{{"name":"m{number}","unit":{{"base":""}},"scope":"node","aggregation":"avg","timestep":60,
+                "peak":72,"normal":72,"caution":36,"alert":20}}"#
+            )
+        };
+        let metrics: Vec<String> = (0..metrics).map(metric).collect();
+        let json = format!(
+            r#"{{"name":"fritz","metricConfig":[{}],"subClusters":[{{"name":"main","nodes":"f1","processorType":"Intel",
+            "socketsPerNode":1,"coresPerSocket":1,"threadsPerCore":1,"flopRateScalar":{{"unit":{{"base":"F/s"}},"value":1}},
+            "flopRateSimd":{{"unit":{{"base":"F/s"}},"value":1}},"memoryBandwidth":{{"unit":{{"base":"B/s"}},"value":1}},
+            "topology":{{"node":[0],"socket":[[0]],"memoryDomain":[[0]],"core":[[0]]}}}}]}}"#,
+            metrics.join(",")
+        );
+        let cluster = Cluster::from_json(json.as_bytes()).unwrap();
+        ClusterSet { version: 1, clusters: cc_model::Clusters::new([Arc::new(cluster)]) }
+    }
+
+    #[test]
+    fn a_request_names_no_more_metrics_than_are_sensible_here() {
+        let names = |count: usize| vec!["cpu_load".to_owned(); count];
+        let (small, large) = (site(3), site(100));
+        assert_eq!(small.metric_names(names(64)).unwrap().len(), 64, "said twice is allowed");
+        assert_eq!(
+            small.metric_names(names(65)).unwrap_err().message(),
+            "metrics: 65 are more than the 64 of one request"
+        );
+        assert_eq!(large.metric_names(names(100)).unwrap().len(), 100);
+        assert!(large.metric_names(names(101)).is_err());
+    }
 }

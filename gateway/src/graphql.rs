@@ -5,6 +5,7 @@
 mod clusters;
 mod coerce;
 mod context;
+mod expansion;
 mod inputs;
 mod job_sets;
 mod jobs;
@@ -25,7 +26,7 @@ use async_graphql::{EmptySubscription, Schema};
 
 pub(crate) use transport::post;
 
-/// Cost of a request: one per selected field (graphql-api.md 1.3).
+/// Cost of a request: one per selected field (graphql-api.md 1.3), and more for those that read series.
 const COMPLEXITY_MAX: usize = 5000;
 /// Levels of nesting; the deepest query of a page has eight.
 const DEPTH_MAX: usize = 15;

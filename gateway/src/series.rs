@@ -1,7 +1,7 @@
 //! Series of jobs and nodes: from the metric store while a job runs or waits for the archive, from the archive
 //! afterwards (graphql-api.md 10). REST and GraphQL show the same data in different forms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cc_model::scope::MetricScope;
 use cc_model::series::{JobData, JobMetric, Series, SeriesStatistics, StatsSeries};
@@ -106,8 +106,8 @@ pub(crate) async fn of_job(
     if wanted.metrics.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Loaded::default());
     }
-    let metrics = wanted.metrics.unwrap_or_default();
-    let scopes = wanted.scopes.map(to_proto);
+    let metrics = once(wanted.metrics.unwrap_or_default());
+    let scopes = wanted.scopes.map(|scopes| once(to_proto(scopes)));
     let chunks = if in_store(job) {
         let request = QueryJobRequest {
             cluster: job.cluster.clone(),
@@ -148,13 +148,20 @@ pub(crate) async fn of_nodes(state: &State, caller: &Caller, wanted: NodesWanted
         sub_cluster: String::new(),
         resources: wanted.hosts.into_iter().map(whole).collect(),
         metrics: wanted.metrics,
-        scopes: to_proto(wanted.scopes),
+        scopes: once(to_proto(wanted.scopes)),
         from,
         to,
         resolution_s: wanted.resolution,
         with_data: true,
     };
     collect(state.metric_store().query_job(caller::request(request, caller)).await?.into_inner()).await
+}
+
+/// What is named twice is read once: the series would come twice, and stand twice in the one list they are put in.
+fn once<T: Clone + Ord>(mut wanted: Vec<T>) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    wanted.retain(|one| seen.insert(one.clone()));
+    wanted
 }
 
 fn to_proto(scopes: Vec<MetricScope>) -> Vec<i32> {
@@ -362,6 +369,11 @@ mod tests {
         for (values, want) in [(&[1.0, 2.0, 4.0, 9.0][..], 3.0), (&[1.0, 2.0, 9.0], 2.0)] {
             assert!((middle(values) - want).abs() < f64::EPSILON, "{values:?}");
         }
+    }
+
+    #[test]
+    fn what_is_named_twice_is_read_once_in_the_order_named() {
+        assert_eq!(once(vec!["b", "a", "b", "a", "c"]), ["b", "a", "c"]);
     }
 
     fn bytes(values: &[f64]) -> bytes::Bytes {

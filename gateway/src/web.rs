@@ -6,6 +6,7 @@ pub mod events;
 pub mod fallback;
 mod form;
 pub mod login;
+mod notice;
 pub mod pages;
 pub mod redirect;
 pub(crate) mod refusal;

@@ -7,7 +7,8 @@ use crate::embedded;
 pub enum Page {
     /// Every page for people who are signed in. Placeholders: `title`, `site-name`, `contact`,
     /// `status` (the HTTP status it is served with), `needs` (role that is missing when that is
-    /// 403), `user` (who is signed in), `position` (changes after it have an event).
+    /// 403), `user` (who is signed in), `position` (changes after it have an event), `notice` (of the
+    /// site; empty without one).
     Index,
     /// The login form; works without JavaScript. Placeholders: `title`, `site-name`, `message`,
     /// `message-class` (`info`, `error`), `redirect`, `contact`.

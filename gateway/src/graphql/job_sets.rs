@@ -7,6 +7,7 @@ use cc_model::scope::MetricScope;
 use cc_proto::archive::v1::ReadStatisticsRequest;
 use cc_proto::common::v1 as common;
 use cc_proto::job_db::v1 as proto;
+use cc_runtime::cpu;
 use cc_runtime::error::{self, Kind};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tonic::Status;
@@ -14,7 +15,7 @@ use tonic::Status;
 use super::context::{Viewing, error as refusal, refused};
 use super::scalars::Samples;
 use super::stats::{NamedStats, live_stats, of_archive};
-use crate::series::{Wanted, in_store};
+use crate::series::{Loaded, Wanted, in_store};
 
 /// Jobs of one list of statistics.
 const JOBS_MAX: u32 = 10_000;
@@ -26,6 +27,16 @@ const KEYS_AT_ONCE: usize = 1_000;
 const AT_ONCE: usize = 8;
 /// Most rows and columns of a heat map.
 const TILES_MAX: i64 = 1_000;
+/// Values of the statistics of one metric in an answer, about.
+const STATS_VALUES: usize = 10;
+/// Jobs of a picture whose samples are held at the same time: a large job has hundreds of megabytes.
+const PICTURES_AT_ONCE: usize = 2;
+/// Statistics of archived jobs that are looked up without letting others in between.
+const WITHOUT_PAUSE: usize = 100;
+
+/// The metrics of a roofline: performance, and what its intensity follows from.
+const FLOPS: &str = "flops_any";
+const BANDWIDTH: &str = "mem_bw";
 
 /// A job with its statistics.
 #[derive(SimpleObject)]
@@ -127,9 +138,13 @@ pub(super) async fn metric_stats(
 ) -> Result<Vec<JobStats>> {
     let order = proto::Order { field: "startTime".to_owned(), footprint: false, descending: false };
     let jobs = list(viewing, filters, Some(order), JOBS_MAX).await?;
+    viewing.take_values(jobs.len(), metrics.len().saturating_add(1).saturating_mul(STATS_VALUES))?;
     let archived = if metrics.is_empty() { Archived::new() } else { archived(viewing, &jobs).await? };
     let (archived, metrics) = (&archived, &metrics);
-    let stats = stream::iter(jobs).map(|job| async move {
+    let stats = stream::iter(jobs.into_iter().enumerate()).map(|(index, job)| async move {
+        if index % WITHOUT_PAUSE == WITHOUT_PAUSE - 1 {
+            tokio::task::yield_now().await;
+        }
         let stats = if metrics.is_empty() {
             Vec::new()
         } else if in_store(&job) {
@@ -256,48 +271,54 @@ impl Roofline {
         viewing: &Viewing,
         filters: Vec<proto::JobFilter>,
     ) -> Result<Vec<Vec<f64>>> {
+        viewing.take_tiles(self.rows, self.columns)?;
+        let _turn = viewing.turn().await?;
         let mut jobs = list(viewing, filters, None, PICTURE_JOBS_MAX).await?;
         jobs.retain(|job| [1, 3].contains(&job.monitoring_status));
-        let tiles = stream::iter(jobs).map(|job| async move { self.of_job(viewing, &job).await });
+        let loaded = stream::iter(jobs).map(|job| async move { samples(viewing, &job).await });
+        let mut loaded = std::pin::pin!(loaded.buffer_unordered(PICTURES_AT_ONCE));
         let mut counts = vec![0.0; self.rows * self.columns];
-        let mut tiles = std::pin::pin!(tiles.buffer_unordered(AT_ONCE));
-        while let Some(of_job) = tiles.try_next().await.map_err(|status| refused(&status))? {
-            for tile in of_job {
-                if let Some(count) = counts.get_mut(tile) {
-                    *count += 1.0;
-                }
-            }
+        while let Some(of_job) = loaded.try_next().await.map_err(|status| refused(&status))? {
+            let counted = cpu::run(move || {
+                self.add(&of_job, &mut counts);
+                counts
+            });
+            counts = counted.await.map_err(|failure| refused(&failure.into()))?;
         }
         Ok(counts.chunks(self.columns).map(<[f64]>::to_vec).collect())
     }
 
-    /// The tiles of a job's samples; none of a job that lacks one of the two metrics or its entry.
-    async fn of_job(self, viewing: &Viewing, job: &common::Job) -> Result<Vec<usize>, Status> {
-        let wanted = Wanted {
-            metrics: Some(["flops_any", "mem_bw"].map(str::to_owned).to_vec()),
-            scopes: Some(vec![MetricScope::Node]),
-            resolution: 0,
-            with_data: true,
-        };
-        let loaded = match viewing.series(job, wanted).await {
-            Ok(loaded) => loaded,
-            Err(status) if error::kind(&status) == Kind::NotFound => return Ok(Vec::new()),
-            Err(status) => return Err(status),
-        };
+    /// Counts the samples of one job; none of a job that lacks one of the two metrics.
+    fn add(self, job: &Loaded, counts: &mut [f64]) {
         let find = |name: &str| {
-            loaded.metrics.iter().find(|metric| metric.name == name && metric.scope == MetricScope::Node)
+            job.metrics.iter().find(|metric| metric.name == name && metric.scope == MetricScope::Node)
         };
-        let (Some(flops), Some(bandwidth)) = (find("flops_any"), find("mem_bw")) else {
-            return Ok(Vec::new());
-        };
-        let mut tiles = Vec::new();
+        let (Some(flops), Some(bandwidth)) = (find(FLOPS), find(BANDWIDTH)) else { return };
+        let by_host: HashMap<&str, &[f64]> =
+            bandwidth.series.iter().map(|one| (one.hostname.as_str(), one.values.as_slice())).collect();
         for flops in &flops.series {
-            let other = bandwidth.series.iter().find(|other| other.hostname == flops.hostname);
-            let Some(bandwidth) = other else { continue };
-            let samples = flops.values.iter().zip(&bandwidth.values);
-            tiles.extend(samples.filter_map(|(flops, bandwidth)| self.tile(*flops, *bandwidth)));
+            let Some(bandwidth) = by_host.get(flops.hostname.as_str()) else { continue };
+            for (flops, bandwidth) in flops.values.iter().zip(*bandwidth) {
+                let tile = self.tile(*flops, *bandwidth);
+                if let Some(count) = tile.and_then(|tile| counts.get_mut(tile)) {
+                    *count += 1.0;
+                }
+            }
         }
-        Ok(tiles)
+    }
+}
+
+/// What a roofline needs of a job; nothing of one whose entry is missing.
+async fn samples(viewing: &Viewing, job: &common::Job) -> Result<Loaded, Status> {
+    let wanted = Wanted {
+        metrics: Some([FLOPS, BANDWIDTH].map(str::to_owned).to_vec()),
+        scopes: Some(vec![MetricScope::Node]),
+        resolution: 0,
+        with_data: true,
+    };
+    match viewing.series(job, wanted).await {
+        Err(status) if error::kind(&status) == Kind::NotFound => Ok(Loaded::default()),
+        other => other,
     }
 }
 
@@ -315,6 +336,7 @@ fn place(part: f64, tiles: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::{Metric, OneSeries};
 
     #[test]
     fn samples_fall_into_the_tile_of_their_decades() {
@@ -331,6 +353,37 @@ mod tests {
         ] {
             assert_eq!(plane.tile(flops, bandwidth), tile, "{flops} {bandwidth}");
         }
+    }
+
+    #[test]
+    fn samples_of_a_job_are_counted_where_both_metrics_of_a_host_are() {
+        let metric = |name: &str, hosts: &[(&str, &[f64])]| Metric {
+            name: name.to_owned(),
+            scope: MetricScope::Node,
+            unit: cc_model::Unit::new("", ""),
+            timestep: 60,
+            native_timestep: 60,
+            first_time: 0,
+            series: hosts
+                .iter()
+                .map(|(host, values)| OneSeries {
+                    hostname: (*host).to_owned(),
+                    id: None,
+                    statistics: None,
+                    values: values.to_vec(),
+                })
+                .collect(),
+            over: None,
+        };
+        let plane = Roofline::new(2, 3, (0.1, 100.0), (1.0, 100.0)).unwrap();
+        let flops = metric(FLOPS, &[("n1", &[1.0, 50.0, f64::NAN]), ("n2", &[1.0]), ("n3", &[5.0])]);
+        let bandwidth = metric(BANDWIDTH, &[("n3", &[25.0]), ("n1", &[1.0, 1.0, 1.0])]);
+        let mut counts = vec![0.0; 6];
+        let both = Loaded { metrics: vec![flops, bandwidth], ..Loaded::default() };
+        plane.add(&both, &mut counts);
+        plane.add(&both, &mut counts);
+        plane.add(&Loaded::default(), &mut counts);
+        assert_eq!(counts, [2.0, 2.0, 0.0, 0.0, 0.0, 2.0]);
     }
 
     #[test]

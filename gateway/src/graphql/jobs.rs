@@ -310,6 +310,18 @@ impl From<auth::User> for User {
     }
 }
 
+/// Additive: who asks, as the session or token says.
+#[derive(SimpleObject)]
+pub(super) struct Me {
+    pub(super) username: String,
+    /// Real name; empty when unknown.
+    pub(super) name: String,
+    /// `api`, `user`, `manager`, `support`, `admin`.
+    pub(super) roles: Vec<String>,
+    /// Projects a manager is responsible for.
+    pub(super) projects: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

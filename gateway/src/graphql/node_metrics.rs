@@ -105,35 +105,61 @@ impl Asked {
         if self.window.0 > self.window.1 {
             return Err(error("INVALID", "[METRICSTORE]> invalid time range: 'from' must be before 'to'"));
         }
+        viewing.some_metrics(self.metrics.clone())?;
         let cluster = viewing.clusters.clusters.get(&self.cluster);
         cluster
             .map(AsRef::as_ref)
             .ok_or_else(|| error("NOT_FOUND", format!("unknown cluster: {}", self.cluster)))
     }
 
-    /// Those of the metrics that the cluster has.
+    /// Those of the metrics that the cluster has, each once.
     fn metrics(&self, cluster: &Cluster) -> Vec<String> {
         let names = cluster.metric_config.iter().map(|metric| &metric.name);
         match &self.metrics {
             None => names.cloned().collect(),
             Some(wanted) => {
-                let known: BTreeSet<&String> = names.collect();
-                wanted.iter().filter(|name| known.contains(name)).cloned().collect()
+                let mut known: BTreeSet<&String> = names.collect();
+                wanted.iter().filter(|name| known.remove(name)).cloned().collect()
             }
         }
+    }
+
+    /// About how many samples that is.
+    fn samples(
+        &self,
+        cluster: &Cluster,
+        metrics: &[String],
+        hosts: usize,
+        scopes: &[MetricScope],
+        resolution: u32,
+    ) -> u64 {
+        let range = self.window.1.abs_diff(self.window.0);
+        let threads = cluster.sub_clusters.iter().map(|part| part.topology.node.len()).max().unwrap_or(1);
+        let threads = u64::try_from(threads).unwrap_or(u64::MAX).max(1);
+        let of_host = metrics.iter().filter_map(|name| {
+            let config = cluster.metric_config.iter().find(|config| config.name == *name)?;
+            let timestep = u64::try_from(config.timestep).unwrap_or(1).max(resolution.into()).max(1);
+            let whole = |scope: &MetricScope| [*scope, config.scope].contains(&MetricScope::Node);
+            let series = scopes.iter().map(|scope| if whole(scope) { 1 } else { threads });
+            Some((range / timestep).saturating_mul(series.fold(0, u64::saturating_add)))
+        });
+        let of_host = of_host.fold(0, u64::saturating_add);
+        of_host.saturating_mul(u64::try_from(hosts).unwrap_or(u64::MAX))
     }
 
     async fn load(
         &self,
         viewing: &Viewing,
-        metrics: Vec<String>,
+        cluster: &Cluster,
         hosts: Vec<String>,
         scopes: Vec<MetricScope>,
         resolution: u32,
     ) -> Result<Loaded> {
+        let metrics = self.metrics(cluster);
         if metrics.is_empty() || hosts.is_empty() || scopes.is_empty() {
             return Ok(Loaded::default());
         }
+        viewing.take_samples(self.samples(cluster, &metrics, hosts.len(), &scopes, resolution))?;
         let cluster = self.cluster.clone();
         let wanted = NodesWanted { cluster, hosts, metrics, scopes, window: self.window, resolution };
         let loaded = series::of_nodes(&viewing.state, &viewing.caller, wanted).await;
@@ -154,7 +180,7 @@ impl Asked {
         };
         let hosts: Vec<String> = hosts.unwrap_or_else(all);
         limit(hosts.len())?;
-        let loaded = self.load(viewing, self.metrics(cluster), hosts, vec![MetricScope::Node], 0).await?;
+        let loaded = self.load(viewing, cluster, hosts, vec![MetricScope::Node], 0).await?;
         let found = by_host(loaded.metrics);
         Ok(found.into_iter().map(|(host, metrics)| node(cluster, &states, host, metrics)).collect())
     }
@@ -178,8 +204,7 @@ impl Asked {
         };
         limit(hosts.len())?;
         let scopes = listed.scopes.unwrap_or_default();
-        let metrics = self.metrics(cluster);
-        let loaded = self.load(viewing, metrics, hosts.clone(), scopes, listed.resolution).await?;
+        let loaded = self.load(viewing, cluster, hosts.clone(), scopes, listed.resolution).await?;
         let empty = without_samples(cluster, &loaded.missing);
         let mut found = by_host(loaded.metrics);
         for (host, metric) in empty {
@@ -204,7 +229,7 @@ impl Asked {
         let hosts: BTreeSet<String> = states.into_keys().chain(configured(cluster, "")).collect();
         limit(hosts.len())?;
         let hosts = hosts.into_iter().collect();
-        let loaded = self.load(viewing, self.metrics(cluster), hosts, vec![MetricScope::Node], 0).await?;
+        let loaded = self.load(viewing, cluster, hosts, vec![MetricScope::Node], 0).await?;
         let names: BTreeSet<&String> =
             loaded.metrics.iter().flat_map(|metric| &metric.series).map(|one| &one.hostname).collect();
         let node_count = names.len();

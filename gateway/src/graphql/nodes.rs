@@ -1,10 +1,15 @@
 //! Nodes and their states (graphql-api.md 4.5, 8.6 to 8.10).
 
-use async_graphql::SimpleObject;
+use async_graphql::{Result, SimpleObject};
 use cc_proto::job_db::v1 as proto;
 use serde_json::{Map, Value};
 
+use super::context::{Viewing, refused};
+use super::inputs::{NodeFilter, OrderByInput, node_filters};
 use super::scalars::{Any, MonitoringState, NumericId, SchedulerState};
+
+/// Values of a node in an answer, about.
+const NODE_VALUES: usize = 16;
 
 /// The latest state of a node.
 #[derive(SimpleObject)]
@@ -98,4 +103,19 @@ impl From<proto::StateCount> for Count {
     fn from(count: proto::StateCount) -> Self {
         Self { name: count.state, count: count.count }
     }
+}
+
+/// The nodes that match.
+pub(super) async fn list_nodes(
+    viewing: &Viewing,
+    filter: Option<Vec<NodeFilter>>,
+    order: Option<OrderByInput>,
+    with_meta: bool,
+) -> Result<NodeStateResultList> {
+    let request =
+        proto::ListNodesRequest { filters: node_filters(filter), order: order.map(Into::into), with_meta };
+    let answer = viewing.state.job_db().list_nodes(viewing.request(request)).await;
+    let nodes = answer.map_err(|status| refused(&status))?.into_inner().nodes;
+    viewing.take_values(nodes.len(), NODE_VALUES)?;
+    Ok(nodes.into())
 }

@@ -1,6 +1,6 @@
 //! The root: what can be asked (graphql-api.md 8).
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, ID, Object, Result};
 use cc_proto::auth::v1 as auth;
 use cc_proto::job_db::v1 as proto;
 
@@ -8,10 +8,10 @@ use super::clusters::{Cluster, GlobalMetricListItem};
 use super::context::{self, Viewing, error, refused};
 use super::inputs::{JobFilter, NodeFilter, OrderByInput, PageRequest, job_filters, node_filters};
 use super::job_sets::{self, Footprints, JobStats, Roofline};
-use super::jobs::{Job, JobResultList, Tag, User};
+use super::jobs::{Job, JobResultList, Me, Tag, User};
 use super::many::{self, Many};
 use super::node_metrics::{Asked, ClusterMetrics, Listed, NodeMetrics, NodesResultList};
-use super::nodes::{Count, Node, NodeStateResultList, NodeStates, NodeStatesTimed};
+use super::nodes::{Count, Node, NodeStateResultList, NodeStates, NodeStatesTimed, list_nodes};
 use super::scalars::{Any, MetricScope, Time};
 use super::series::{JobMetricWithName, JobMetricsOfJob, MetricStatistics, outward};
 use super::statistics::{self, Aggregate, JobsStatistics, SortByAggregate};
@@ -23,21 +23,17 @@ use cc_runtime::caller::Role;
 const PAGE_DEFAULT: i64 = 50;
 /// Largest page.
 const PAGE_MAX: i64 = 10_000;
+/// Complexity of a field that reads the series or statistics of many jobs or nodes, besides that of what is selected in
+/// it: aliases repeat a field as often as the limit of a request allows.
+const MANY: usize = 200;
+/// The same for one job, and for sums that the database makes.
+const ONE: usize = 100;
+
+/// Values of a job in an answer, about.
+const JOB_VALUES: usize = 32;
 
 /// What can be asked.
 pub(super) struct Query;
-
-/// Additive: who asks, as the session or token says.
-#[derive(SimpleObject)]
-pub(super) struct Me {
-    username: String,
-    /// Real name; empty when unknown.
-    name: String,
-    /// `api`, `user`, `manager`, `support`, `admin`.
-    roles: Vec<String>,
-    /// Projects a manager is responsible for.
-    projects: Vec<String>,
-}
 
 #[expect(clippy::unused_async, reason = "resolvers are async by the macro's contract")]
 #[Object]
@@ -79,6 +75,7 @@ impl Query {
 
     /// Series of one job. `metrics` null: all. `scopes` null: node (running) or all archived. `resolution`: seconds per
     /// point wanted; 0: native; null: the coarsest configured.
+    #[graphql(complexity = "ONE + child_complexity")]
     async fn job_metrics(
         &self,
         ctx: &Context<'_>,
@@ -90,12 +87,15 @@ impl Query {
         let viewing = context::of(ctx)?;
         let job = viewing.job(super::scalars::id(&id)?).await?;
         let resolution = resolution_of(viewing, resolution)?;
+        let metrics = viewing.some_metrics(metrics)?;
+        let _turn = viewing.turn().await?;
         let wanted = Wanted { metrics, scopes: scopes_of(scopes), resolution, with_data: true };
         let loaded = viewing.series(&job, wanted).await.map_err(|status| refused(&status))?;
         Ok(loaded.metrics.into_iter().map(|metric| outward(metric, usize::MAX)).collect())
     }
 
     /// Statistics of one job over all its nodes.
+    #[graphql(complexity = "ONE + child_complexity")]
     async fn job_stats(
         &self,
         ctx: &Context<'_>,
@@ -104,7 +104,7 @@ impl Query {
     ) -> Result<Vec<NamedStats>> {
         let viewing = context::of(ctx)?;
         let job = viewing.job(super::scalars::id(&id)?).await?;
-        let metrics = metrics.unwrap_or_default();
+        let metrics = viewing.metric_names(metrics.unwrap_or_default())?;
         if metrics.is_empty() {
             return Ok(Vec::new());
         }
@@ -116,6 +116,7 @@ impl Query {
     }
 
     /// Statistics of one job per series.
+    #[graphql(complexity = "ONE + child_complexity")]
     async fn scoped_job_stats(
         &self,
         ctx: &Context<'_>,
@@ -127,6 +128,8 @@ impl Query {
         let job = viewing.job(super::scalars::id(&id)?).await?;
         // Of an archived job all metrics and scopes, whatever was asked: clients of the reference rely on it.
         let (metrics, scopes) = if in_store(&job) { (metrics, scopes) } else { (None, None) };
+        let metrics = viewing.some_metrics(metrics)?;
+        let _turn = viewing.turn().await?;
         let wanted = Wanted { metrics, scopes: scopes_of(scopes), resolution: 0, with_data: false };
         let loaded = viewing.series(&job, wanted).await.map_err(|status| refused(&status))?;
         let stats = loaded.metrics.into_iter().map(|metric| NamedStatsWithScope {
@@ -176,6 +179,7 @@ impl Query {
         };
         let answer = viewing.state.job_db().list_jobs(viewing.request(request)).await;
         let answer = answer.map_err(|status| refused(&status))?.into_inner();
+        viewing.take_values(answer.jobs.len(), JOB_VALUES)?;
         if wants("userData") {
             many::prefetch_users(viewing, &answer.jobs).await?;
         }
@@ -190,6 +194,7 @@ impl Query {
 
     /// Sums and histograms over the jobs the caller may see, as far as the fields are selected.
     #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    #[graphql(complexity = "ONE + child_complexity")]
     async fn jobs_statistics(
         &self,
         ctx: &Context<'_>,
@@ -220,6 +225,7 @@ impl Query {
     /// rounded up to a multiple of the metric's timestep. `maxSeries`: where a metric has more series than this,
     /// `series` is null and `statisticsSeries` is filled instead, so that a list of large jobs stays small.
     #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    #[graphql(complexity = "MANY + child_complexity")]
     async fn jobs_metrics(
         &self,
         ctx: &Context<'_>,
@@ -233,13 +239,14 @@ impl Query {
         let viewing = context::of(ctx)?;
         let many = Many {
             ids: super::scalars::ids(&ids)?,
-            metrics,
+            metrics: viewing.some_metrics(metrics)?,
             scopes,
             resolution: resolution_of(viewing, resolution)?,
             points: points.map(|points| points.max(1)),
             series_max: max_series
                 .map_or(usize::MAX, |most| usize::try_from(most.max(0)).unwrap_or(usize::MAX)),
         };
+        let _turn = viewing.turn().await?;
         many.load(viewing).await.map(Some)
     }
 
@@ -346,6 +353,7 @@ impl Query {
     }
 
     /// Statistics of each job that matches, by start time; at most 10,000 jobs. Jobs without any are left out.
+    #[graphql(complexity = "MANY + child_complexity")]
     async fn jobs_metric_stats(
         &self,
         ctx: &Context<'_>,
@@ -354,10 +362,13 @@ impl Query {
     ) -> Result<Vec<JobStats>> {
         let viewing = context::of(ctx)?;
         let filters = job_filters(filter, viewing.state.clock().unix())?;
-        job_sets::metric_stats(viewing, filters, metrics.unwrap_or_default()).await
+        let metrics = viewing.metric_names(metrics.unwrap_or_default())?;
+        let _turn = viewing.turn().await?;
+        job_sets::metric_stats(viewing, filters, metrics).await
     }
 
     /// Averages of the jobs that match with their weights; at most 500 jobs.
+    #[graphql(complexity = "MANY + child_complexity")]
     async fn jobs_footprints(
         &self,
         ctx: &Context<'_>,
@@ -367,6 +378,8 @@ impl Query {
         let found = async {
             let viewing = context::of(ctx)?;
             let filters = job_filters(filter, viewing.state.clock().unix())?;
+            let metrics = viewing.metric_names(metrics)?;
+            let _turn = viewing.turn().await?;
             job_sets::footprints(viewing, filters, metrics).await
         };
         Some(found.await)
@@ -375,6 +388,7 @@ impl Query {
     /// How many samples of the jobs that match lie where in the plane of arithmetic intensity (x) and performance (y);
     /// row by row, from the lowest performance on; at most 500 jobs.
     #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    #[graphql(complexity = "MANY + child_complexity")]
     async fn roofline_heatmap(
         &self,
         ctx: &Context<'_>,
@@ -395,6 +409,7 @@ impl Query {
     /// Series of nodes at node scope in a window of time; nodes without any sample are absent. `nodes` null: all of the
     /// cluster. `scopes` is not looked at.
     #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    #[graphql(complexity = "MANY + child_complexity")]
     async fn node_metrics(
         &self,
         ctx: &Context<'_>,
@@ -407,12 +422,15 @@ impl Query {
     ) -> Result<Vec<NodeMetrics>> {
         // part of the contract, without a meaning
         drop(scopes);
-        Asked { cluster, metrics, window: (from.0, to.0) }.nodes(context::of(ctx)?, nodes).await
+        let viewing = context::of(ctx)?;
+        let _turn = viewing.turn().await?;
+        Asked { cluster, metrics, window: (from.0, to.0) }.nodes(viewing, nodes).await
     }
 
     /// A page of nodes by name with their series. `stateFilter`: `all`, a state of the scheduler, or `notindb` for hosts
     /// that no scheduler ever reported. `nodeFilter`: part of the name, or empty. `scopes` null: no data.
     #[expect(clippy::too_many_arguments, reason = "the arguments are the contract of the query")]
+    #[graphql(complexity = "MANY + child_complexity")]
     async fn node_metrics_list(
         &self,
         ctx: &Context<'_>,
@@ -436,10 +454,12 @@ impl Query {
             scopes: scopes_of(scopes),
             resolution: resolution_of(viewing, resolution)?,
         };
+        let _turn = viewing.turn().await?;
         Asked { cluster, metrics, window: (from.0, to.0) }.list(viewing, listed).await
     }
 
     /// Sums over all nodes of a cluster.
+    #[graphql(complexity = "MANY + child_complexity")]
     async fn cluster_metrics(
         &self,
         ctx: &Context<'_>,
@@ -448,7 +468,9 @@ impl Query {
         from: Time,
         to: Time,
     ) -> Result<ClusterMetrics> {
-        Asked { cluster, metrics, window: (from.0, to.0) }.sums(context::of(ctx)?).await
+        let viewing = context::of(ctx)?;
+        let _turn = viewing.turn().await?;
+        Asked { cluster, metrics, window: (from.0, to.0) }.sums(viewing).await
     }
 }
 
@@ -465,16 +487,4 @@ fn resolution_of(viewing: &Viewing, asked: Option<i64>) -> Result<u32> {
 /// Scopes of a request, as the services know them.
 pub(super) fn scopes_of(scopes: Option<Vec<MetricScope>>) -> Option<Vec<cc_model::scope::MetricScope>> {
     scopes.map(|scopes| scopes.into_iter().map(|scope| scope.0).collect())
-}
-
-async fn list_nodes(
-    viewing: &Viewing,
-    filter: Option<Vec<NodeFilter>>,
-    order: Option<OrderByInput>,
-    with_meta: bool,
-) -> Result<NodeStateResultList> {
-    let request =
-        proto::ListNodesRequest { filters: node_filters(filter), order: order.map(Into::into), with_meta };
-    let answer = viewing.state.job_db().list_nodes(viewing.request(request)).await;
-    Ok(answer.map_err(|status| refused(&status))?.into_inner().nodes.into())
 }

@@ -10,6 +10,8 @@ use async_graphql::{
 use cc_model::{job, scope};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
+use super::context::Viewing;
+
 /// A database id on its way out: type `ID`, but a JSON number as existing clients expect it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NumericId(pub(super) i64);
@@ -55,7 +57,11 @@ impl OutputType for Samples {
         <Vec<NullableFloat> as OutputType>::create_type_info(registry)
     }
 
-    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        if let Some(viewing) = ctx.data_opt::<Viewing>() {
+            let taken = viewing.take_values(self.0.len(), 1);
+            taken.map_err(|error| ctx.set_error_path(error.into_server_error(field.pos)))?;
+        }
         Ok(Value::List(self.0.iter().map(|&sample| rounded(sample)).collect()))
     }
 }

@@ -15,6 +15,8 @@ use crate::series::{Wanted, average};
 const RUNNING_MAX: u32 = 5000;
 /// Running jobs whose samples are read at the same time.
 const AT_ONCE: usize = 8;
+/// Most bins of a histogram, of archived jobs (job-db has the same bound) and running ones.
+const BINS_MAX: u32 = 10_000;
 
 /// What groups are made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -213,6 +215,16 @@ fn duration_bins(name: &str) -> proto::DurationBins {
     proto::DurationBins { seconds, bins }
 }
 
+/// Bins of a histogram. Checked before anything is read: the counters of running jobs are kept here.
+fn bins(asked: i64) -> Result<u32> {
+    let bins = u32::try_from(asked).ok().filter(|bins| *bins > 0);
+    let bins = bins.ok_or_else(|| error("INVALID", format!("numMetricBins {asked} is not 1 or more")))?;
+    if bins > BINS_MAX {
+        return Err(error("INVALID", format!("numMetricBins {bins} is more than {BINS_MAX}")));
+    }
+    Ok(bins)
+}
+
 /// Letters, digits and `_`: what a footprint key can be made of.
 fn is_metric_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -233,15 +245,14 @@ pub(super) async fn load(
     if grouped && wants("histMetrics") {
         return Err(error("INVALID", "metric histograms only implemented without groupBy argument"));
     }
-    let bins = u32::try_from(arguments.num_metric_bins).ok().filter(|bins| *bins > 0).ok_or_else(|| {
-        error("INVALID", format!("numMetricBins {} is not 1 or more", arguments.num_metric_bins))
-    })?;
+    let metrics = viewing.metric_names(arguments.metrics.unwrap_or_default())?;
+    let bins = bins(arguments.num_metric_bins)?;
     let filters = arguments.filter.unwrap_or_default();
     let cluster = filters.iter().find_map(|filter| filter.cluster_eq().map(str::to_owned));
     let live = filters.iter().any(JobFilter::only_running);
     let metrics: Vec<Metric> = if wants("histMetrics") {
-        let names = arguments.metrics.unwrap_or_default();
-        let names = names.iter().filter(|name| is_metric_name(name));
+        viewing.take_bins(bins, metrics.len())?;
+        let names = metrics.iter().filter(|name| is_metric_name(name));
         names.map(|name| Metric::of(viewing, cluster.as_deref(), name)).collect()
     } else {
         Vec::new()
@@ -311,6 +322,7 @@ async fn running(
     if metrics.is_empty() {
         return Vec::new();
     }
+    let Ok(_turn) = viewing.turn().await else { return Vec::new() };
     let request = proto::ListJobsRequest { filters, page: 1, page_size: RUNNING_MAX, ..Default::default() };
     let Ok(answer) = viewing.state.job_db().list_jobs(viewing.request(request)).await else {
         return Vec::new();
@@ -439,5 +451,25 @@ fn sort_by(figure: Option<SortByAggregate>) -> proto::SortByAggregate {
         Some(SortByAggregate::CoreHours) => To::TotalCoreHours,
         Some(SortByAggregate::Accs) => To::TotalAccs,
         Some(SortByAggregate::AccHours) => To::TotalAccHours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_have_bins_but_not_too_many() {
+        for (asked, want) in [
+            (1, Some(1)),
+            (10_000, Some(10_000)),
+            (10_001, None),
+            (20_000_000, None),
+            (i64::MAX, None),
+            (0, None),
+            (-1, None),
+        ] {
+            assert_eq!(bins(asked).ok(), want, "{asked}");
+        }
     }
 }

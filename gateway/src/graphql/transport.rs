@@ -2,27 +2,38 @@
 
 use std::time::Duration;
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{
+    Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection,
+    VariableDefinition,
+};
 use async_graphql::{
-    ErrorExtensionValues, Name, PathSegment, Pos, Request, Response, ServerError, Value, parser,
+    ErrorExtensionValues, Name, PathSegment, Pos, Positioned, Request, Response, ServerError, Value,
+    Variables, parser,
 };
 use axum::Json;
 use axum::extract::{Request as HttpRequest, State as Extract};
 use axum::response::{IntoResponse, Response as HttpResponse};
+use cc_runtime::cpu;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::error::Category;
 
 use super::SCHEMA;
 use super::coerce;
 use super::context::{Viewing, refused};
+use super::expansion;
 use crate::auth::gate::Web;
 use crate::body;
 use crate::problem::Problem;
 use crate::state::State;
 
 const INVALID: &str = "GRAPHQL_VALIDATION_FAILED";
+/// The library's words for a request that costs too much; also used where it is found before.
+const TOO_COMPLEX: &str = "Query is too complex.";
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 /// A request that takes longer is given up, with all that it waits for.
 const TIME_MAX: Duration = Duration::from_mins(1);
+/// Values of an answer from which on it is written on a thread for the processor.
+const LARGE: usize = 5_000;
 
 /// `/query`.
 pub(crate) async fn post(
@@ -40,19 +51,22 @@ pub(crate) async fn post(
     let request: Request = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => {
-            // Neither the body nor what stood in it goes back: it may hold what somebody pasted.
-            let text = format!("json request body could not be decoded: {error}");
-            return Ok(refuse(StatusCode::BAD_REQUEST, &text));
+            return Ok(refuse(StatusCode::BAD_REQUEST, &undecoded(&error)));
         }
     };
     let (request, hidden) = match prepare(request) {
         Ok(prepared) => prepared,
-        Err((error, code)) => return Ok(form.refuse(error, code)),
+        Err(NotExecuted::Refused(error, code)) => return Ok(form.refuse(error, code)),
+        Err(NotExecuted::TooComplex) => {
+            return Ok(form.told(Response::from_errors(vec![ServerError::new(TOO_COMPLEX, None)])).await);
+        }
     };
-    let Some(request) = request else { return Ok(form.told(hidden.add_to(Response::default()))) };
+    let Some(request) = request else {
+        return Ok(form.told(hidden.add_to(Response::default())).await);
+    };
     let clusters = match state.clusters().await {
         Ok(clusters) => clusters,
-        Err(status) => return Ok(form.told(Response::from_errors(vec![told_error(&status)]))),
+        Err(status) => return Ok(form.told(Response::from_errors(vec![told_error(&status)])).await),
     };
     let viewing = Viewing::new(identity.caller, state, clusters);
     let executed = tokio::time::timeout(TIME_MAX, SCHEMA.execute(request.data(viewing))).await;
@@ -60,7 +74,19 @@ pub(crate) async fn post(
         let status = tonic::Status::deadline_exceeded("the query takes too long");
         Response::from_errors(vec![told_error(&status)])
     });
-    Ok(form.told(hidden.add_to(response)))
+    Ok(form.told(hidden.add_to(response)).await)
+}
+
+/// What is wrong with a body. Neither the body nor what stood in it goes back, and the parser's own words quote values: it
+/// may hold what somebody pasted.
+fn undecoded(error: &serde_json::Error) -> String {
+    let wrong = match error.classify() {
+        Category::Eof => "it ends too early",
+        Category::Data => "it is no GraphQL request",
+        Category::Syntax | Category::Io => "it is no JSON",
+    };
+    let (line, column) = (error.line(), error.column());
+    format!("json request body could not be decoded: {wrong} (line {line}, column {column})")
 }
 
 /// Introspection that was asked for: name in the answer, and where.
@@ -68,21 +94,30 @@ pub(crate) async fn post(
 struct Hidden(Vec<(Name, Pos)>);
 
 impl Hidden {
-    /// Takes introspection out of the roots of a document; what is left is executed without it.
-    fn take(document: &mut ExecutableDocument) -> Self {
+    /// Takes introspection out of the roots of a document; what is left is executed without it. Only that of the executed
+    /// operation is answered, as far as it is not skipped.
+    fn take(document: &mut ExecutableDocument, executed: Option<&str>, variables: &Variables) -> Self {
         let mut hidden = Self::default();
-        let sets: Vec<&mut SelectionSet> = match &mut document.operations {
-            DocumentOperations::Single(only) => vec![&mut only.node.selection_set.node],
+        let name = executed.filter(|name| !name.is_empty());
+        let operations: Vec<(bool, &mut OperationDefinition)> = match &mut document.operations {
+            DocumentOperations::Single(only) => vec![(true, &mut only.node)],
             DocumentOperations::Multiple(all) => {
-                all.values_mut().map(|operation| &mut operation.node.selection_set.node).collect()
+                let only = all.len() == 1 && name.is_none();
+                let operations = all.iter_mut();
+                operations
+                    .map(|(own, operation)| (only || name == Some(own.as_str()), &mut operation.node))
+                    .collect()
             }
         };
-        for set in sets {
-            set.items.retain(|item| match &item.node {
+        for (executed, operation) in operations {
+            let OperationDefinition { selection_set, variable_definitions, .. } = operation;
+            selection_set.node.items.retain(|item| match &item.node {
                 Selection::Field(field)
                     if ["__schema", "__type"].contains(&field.node.name.node.as_str()) =>
                 {
-                    hidden.0.push((field.node.response_key().node.clone(), item.pos));
+                    if executed && !is_skipped(&field.node, variable_definitions, variables) {
+                        hidden.0.push((field.node.response_key().node.clone(), item.pos));
+                    }
                     false
                 }
                 _ => true,
@@ -92,6 +127,9 @@ impl Hidden {
     }
 
     fn add_to(self, mut response: Response) -> Response {
+        if is_invalid(&response) {
+            return response;
+        }
         for (key, position) in self.0 {
             let mut error = ServerError::new("introspection disabled", Some(position));
             error.path = vec![PathSegment::Field(key.to_string())];
@@ -107,16 +145,49 @@ impl Hidden {
     }
 }
 
+/// Whether `@skip` or `@include` takes a field out of the answer.
+fn is_skipped(field: &Field, definitions: &[Positioned<VariableDefinition>], variables: &Variables) -> bool {
+    let value = |directive: &Directive| {
+        let given = directive.get_argument("if")?.node.clone().into_const_with(|name| {
+            let definition = || definitions.iter().find(|one| one.node.name.node == name);
+            let default = || definition()?.node.default_value.as_ref().map(|value| &value.node);
+            variables.get(&name).or_else(default).cloned().ok_or(())
+        });
+        match given {
+            Ok(Value::Boolean(value)) => Some(value),
+            _ => None,
+        }
+    };
+    field.directives.iter().any(|directive| match directive.node.name.node.as_str() {
+        "skip" => value(&directive.node) == Some(true),
+        "include" => value(&directive.node) == Some(false),
+        _ => false,
+    })
+}
+
+/// Why a request does not get as far as the resolvers.
+#[derive(Debug)]
+enum NotExecuted {
+    /// What is wrong, and its code.
+    Refused(ServerError, &'static str),
+    /// Not even looked at.
+    TooComplex,
+}
+
 /// Parses, takes introspection out, and makes the variables fit. Nothing is left of a request for introspection alone.
-fn prepare(mut request: Request) -> Result<(Option<Request>, Hidden), (ServerError, &'static str)> {
+fn prepare(mut request: Request) -> Result<(Option<Request>, Hidden), NotExecuted> {
     if request.query.trim().is_empty() {
-        return Err((ServerError::new("no operation provided", None), INVALID));
+        return Err(NotExecuted::Refused(ServerError::new("no operation provided", None), INVALID));
     }
     let mut document = parser::parse_query(&request.query)
-        .map_err(|error| (ServerError::from(error), "GRAPHQL_PARSE_FAILED"))?;
-    let hidden = Hidden::take(&mut document);
+        .map_err(|error| NotExecuted::Refused(ServerError::from(error), "GRAPHQL_PARSE_FAILED"))?;
+    if !expansion::is_bounded(&document) {
+        return Err(NotExecuted::TooComplex);
+    }
+    let hidden = Hidden::take(&mut document, request.operation_name.as_deref(), &request.variables);
     if let Some(operation) = coerce::operation(&document, request.operation_name.as_deref()) {
-        coerce::variables(operation, &mut request.variables).map_err(|error| (error, INVALID))?;
+        coerce::variables(operation, &mut request.variables)
+            .map_err(|error| NotExecuted::Refused(error, INVALID))?;
         if operation.selection_set.node.items.is_empty() {
             return Ok((None, hidden));
         }
@@ -159,14 +230,11 @@ impl Form {
     }
 
     /// Gives a response its status: errors of resolvers are part of an answer, a request that is no valid one is refused.
-    fn told(self, mut response: Response) -> HttpResponse {
+    async fn told(self, mut response: Response) -> HttpResponse {
         propagate(&mut response);
         response.errors.iter_mut().for_each(unpath);
-        // Errors of resolvers have a path; those of validation have none, and nothing was executed.
-        let invalid = response.data == Value::Null
-            && !response.errors.is_empty()
-            && response.errors.iter().all(|error| error.path.is_empty());
-        let complex = response.errors.iter().any(|error| error.message == "Query is too complex.");
+        let invalid = is_invalid(&response);
+        let complex = response.errors.iter().any(|error| error.message == TOO_COMPLEX);
         let (refused, code) = match (invalid, complex) {
             (true, true) => (false, Some("COMPLEXITY_LIMIT_EXCEEDED")),
             (true, false) => (true, Some(INVALID)),
@@ -177,27 +245,75 @@ impl Form {
                 mark(error, code);
             }
         }
-        self.answer(refused, response)
+        if is_large(&response.data) {
+            // series are megabytes of JSON: not on the threads that serve everybody
+            let written = cpu::run(move || serde_json::to_vec(&response)).await;
+            return match written {
+                Ok(Ok(bytes)) => {
+                    let kind = HeaderValue::from_static("application/json");
+                    self.answer(refused, ([(header::CONTENT_TYPE, kind)], bytes))
+                }
+                Ok(Err(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                Err(failure) => {
+                    let error = told_error(&tonic::Status::from(failure));
+                    self.answer(refused, Json(Response::from_errors(vec![error])))
+                }
+            };
+        }
+        self.answer(refused, Json(response))
     }
 
     fn refuse(self, mut error: ServerError, code: &str) -> HttpResponse {
         mark(&mut error, code);
-        self.answer(true, Response::from_errors(vec![error]))
+        self.answer(true, Json(Response::from_errors(vec![error])))
     }
 
-    fn answer(self, refused: bool, response: Response) -> HttpResponse {
+    fn answer(self, refused: bool, response: impl IntoResponse) -> HttpResponse {
         let status = match (refused, self) {
             (false, _) => StatusCode::OK,
             (true, Self::Json) => StatusCode::UNPROCESSABLE_ENTITY,
             (true, Self::GraphqlResponse) => StatusCode::BAD_REQUEST,
         };
-        let mut answer = (status, Json(response)).into_response();
+        let mut answer = (status, response).into_response();
         if self == Self::GraphqlResponse {
             let kind = HeaderValue::from_static(GRAPHQL_RESPONSE);
             answer.headers_mut().insert(header::CONTENT_TYPE, kind);
         }
         answer
     }
+}
+
+/// Errors of resolvers have a path; those of validation have none, and nothing was executed.
+fn is_invalid(response: &Response) -> bool {
+    response.data == Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+/// Whether there are so many values that writing them takes a while; looks at no more than those.
+fn is_large(data: &Value) -> bool {
+    let (mut left, mut seen) = (vec![data], 0);
+    while let Some(value) = left.pop() {
+        match value {
+            Value::List(values) => {
+                seen += values.len();
+                left.extend(values.iter().take(LARGE).filter(|one| is_set(one)));
+            }
+            Value::Object(members) => {
+                seen += members.len();
+                left.extend(members.values().filter(|one| is_set(one)));
+            }
+            _ => {}
+        }
+        if seen > LARGE {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_set(value: &Value) -> bool {
+    matches!(value, Value::List(_) | Value::Object(_))
 }
 
 /// A literal of another kind where an input object is wanted is found by the library when it calls the resolver only;
@@ -228,44 +344,4 @@ fn refuse(status: StatusCode, text: &str) -> HttpResponse {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn form(accept: &'static str) -> Form {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        Form::of(&headers)
-    }
-
-    #[test]
-    fn the_first_known_type_counts() {
-        assert_eq!(Form::of(&HeaderMap::new()), Form::Json);
-        assert_eq!(form("text/html, application/graphql-response+json;q=1, */*"), Form::GraphqlResponse);
-        assert_eq!(form("application/json, application/graphql-response+json"), Form::Json);
-        assert_eq!(form("image/png"), Form::Json);
-    }
-
-    #[test]
-    fn introspection_is_refused_and_the_rest_answered() {
-        let request = |query: &str| Request::new(query);
-        let (left, hidden) = prepare(request("{a: __schema{types{name}} __typename}")).ok().unwrap();
-        assert!(left.is_some());
-        let response =
-            hidden.add_to(Response::new(Value::Object(async_graphql::indexmap::IndexMap::default())));
-        assert_eq!(serde_json::to_value(&response.data).unwrap(), serde_json::json!({"a": null}));
-        assert_eq!(response.errors[0].message, "introspection disabled");
-        let (left, hidden) = prepare(request("{__type(name:\"Job\"){name}}")).ok().unwrap();
-        assert!(left.is_none());
-        let response = hidden.add_to(Response::default());
-        assert_eq!(serde_json::to_value(&response.data).unwrap(), serde_json::json!({"__type": null}));
-    }
-
-    #[test]
-    fn requests_that_are_none_are_told_apart() {
-        let refused = |query: &str| prepare(Request::new(query)).err().map(|(_, code)| code);
-        assert_eq!(refused(" "), Some(INVALID));
-        assert_eq!(refused("{jobs{count}"), Some("GRAPHQL_PARSE_FAILED"));
-        assert_eq!(refused("query($i:ID!){job(id:$i){id}}"), Some(INVALID));
-        assert_eq!(refused("{jobs{count}}"), None);
-    }
-}
+mod tests;

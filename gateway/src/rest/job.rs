@@ -110,6 +110,7 @@ async fn load(
     metrics: Option<Vec<String>>,
 ) -> Result<JobData, Problem> {
     let known = state.clusters().await?;
+    let metrics = metrics.map(|names| known.metric_names(names)).transpose()?;
     let Some(cluster) = known.clusters.get(&job.cluster) else { return Ok(JobData::default()) };
     let coarsest = cluster.metric_config.iter().map(|metric| metric.timestep).max().unwrap_or_default();
     let wanted = Wanted {

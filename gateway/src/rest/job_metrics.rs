@@ -119,7 +119,12 @@ async fn load(
     if !opens(caller, &job) {
         return Err((StatusCode::FORBIDDEN, "you are not allowed to see this job".to_owned()));
     }
-    series::of_job(state, caller, &job, wanted).await.map_err(told)
+    let names = |names| async { state.clusters().await?.metric_names(names) };
+    let metrics = match wanted.metrics {
+        Some(metrics) => Some(names(metrics).await.map_err(told)?),
+        None => None,
+    };
+    series::of_job(state, caller, &job, Wanted { metrics, ..wanted }).await.map_err(told)
 }
 
 /// Owners and staff, and other than in the reference also programs of the site, which may read everything else of it.

@@ -7,24 +7,17 @@ use cc_proto::auth::v1::{CreateUserRequest, DeleteUserRequest};
 use cc_proto::job_db::v1::{ListTaggersRequest, RunTaggerRequest, Tagger};
 use cc_runtime::caller;
 use cc_runtime::error;
-use cc_runtime::files;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::form::Fields;
+use super::notice;
 use crate::auth::gate::Config;
 use crate::body;
 use crate::json;
 use crate::problem::Problem;
 use crate::rest::users::{Operations, changed, listed, refusal};
 use crate::state::State;
-
-/// The notice on the start page, where the reference keeps it.
-const NOTICE: &str = "./var/notice.txt";
-/// Longest notice.
-const NOTICE_BYTES_MAX: usize = 10_000;
-/// Everybody who may enter the machine may read it.
-const NOTICE_MODE: u32 = 0o644;
 
 type Pairs = Query<Vec<(String, String)>>;
 
@@ -183,25 +176,25 @@ pub async fn run_tagger(
     }
 }
 
-/// Sets the notice of the start page; an empty one takes it away.
+/// Sets the notice of the pages; an empty one takes it away.
 pub async fn notice(
-    Config(_caller): Config,
+    Config(caller): Config,
     Extract(state): Extract<State>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let form = fields(&state, &headers, body).await?;
     let content = form.get("new-content").to_owned();
-    if content.len() > NOTICE_BYTES_MAX {
+    if content.len() > notice::BYTES_MAX {
         return Err(Problem::bad("notice content exceeds maximum length of 10000 characters"));
     }
-    let done =
-        if content.is_empty() { "Empty Notice Content Success" } else { "Update Notice Content Success" };
-    let written =
-        tokio::task::spawn_blocking(move || files::write_atomic_with_mode(NOTICE, content, NOTICE_MODE))
-            .await;
-    match written {
-        Ok(Ok(())) => Ok(done.into_response()),
+    let (bytes, empty) = (content.len(), content.is_empty());
+    match tokio::task::spawn_blocking(move || notice::write(&content)).await {
+        Ok(Ok(())) => {
+            tracing::info!(user.name = caller.name, notice.bytes = bytes, "the notice was changed");
+            let done = if empty { "Empty Notice Content Success" } else { "Update Notice Content Success" };
+            Ok(done.into_response())
+        }
         Ok(Err(error)) => {
             let mut problem =
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the notice could not be stored");

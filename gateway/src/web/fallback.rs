@@ -33,6 +33,7 @@ pub async fn answer(Extract(state): Extract<State>, request: Request) -> Respons
         needs: "",
         user: "",
         position: "",
+        notice: "",
     };
     pages::frame(&state, &parts.headers, &frame)
 }

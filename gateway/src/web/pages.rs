@@ -22,6 +22,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) user: &'a str,
     /// Of the changes: what the page asks for is at least as new, and the event stream goes on from here. Empty: not known.
     pub(crate) position: &'a str,
+    /// Of the site, to everybody who is signed in; plain text.
+    pub(crate) notice: &'a str,
 }
 
 /// The frame of the pages. It may be kept, and is asked for again each time: `no-cache` and an `ETag`.
@@ -37,6 +39,7 @@ pub(crate) fn frame(state: &State, asked: &HeaderMap, content: &Frame<'_>) -> Re
         ("needs", content.needs),
         ("user", content.user),
         ("position", content.position),
+        ("notice", content.notice),
     ];
     let html = cc_web::page(cc_web::Page::Index, &values);
     let tag = assets::tag_of(html.as_bytes());

@@ -10,6 +10,7 @@ use cc_runtime::caller;
 use cc_runtime::error::{self, Kind};
 use http::{HeaderMap, StatusCode, Uri, header};
 
+use super::notice;
 use super::pages::{self, Frame};
 use super::redirect;
 use crate::auth::Identity;
@@ -21,12 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `/`
 pub async fn home(Web(viewer): Web, Extract(state): Extract<State>, headers: HeaderMap) -> Response {
-    frame(&state, &headers, &viewer, String::new(), &position(&state, &viewer).await)
+    frame(&state, &headers, &viewer, String::new(), &position(&state, &viewer).await).await
 }
 
 /// `/monitoring/jobs/`
 pub async fn jobs(Web(viewer): Web, Extract(state): Extract<State>, headers: HeaderMap) -> Response {
-    frame(&state, &headers, &viewer, "Jobs".to_owned(), &position(&state, &viewer).await)
+    frame(&state, &headers, &viewer, "Jobs".to_owned(), &position(&state, &viewer).await).await
 }
 
 /// `/monitoring/user/{name}`
@@ -36,7 +37,7 @@ pub async fn user(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    frame(&state, &headers, &viewer, format!("User {name}"), &position(&state, &viewer).await)
+    frame(&state, &headers, &viewer, format!("User {name}"), &position(&state, &viewer).await).await
 }
 
 /// `/monitoring/job/{id}`, by database id.
@@ -55,7 +56,7 @@ pub async fn job(
     };
     let title = format!("Job {id}");
     match found {
-        Found::Job => frame(&state, &headers, &viewer, title, &position),
+        Found::Job => frame(&state, &headers, &viewer, title, &position).await,
         Found::Nothing => pages::frame(
             &state,
             &headers,
@@ -65,6 +66,7 @@ pub async fn job(
                 needs: "",
                 user: name(&viewer),
                 position: "",
+                notice: "",
             },
         ),
         Found::Forbidden(needs) => pages::frame(
@@ -76,6 +78,7 @@ pub async fn job(
                 needs: &needs,
                 user: name(&viewer),
                 position: "",
+                notice: "",
             },
         ),
     }
@@ -118,9 +121,16 @@ async fn position(state: &State, viewer: &Identity) -> String {
     }
 }
 
-fn frame(state: &State, headers: &HeaderMap, viewer: &Identity, title: String, position: &str) -> Response {
-    let status = StatusCode::OK;
-    pages::frame(state, headers, &Frame { status, title, needs: "", user: name(viewer), position })
+async fn frame(
+    state: &State,
+    headers: &HeaderMap,
+    viewer: &Identity,
+    title: String,
+    position: &str,
+) -> Response {
+    let (status, notice) = (StatusCode::OK, notice::read().await);
+    let frame = Frame { status, title, needs: "", user: name(viewer), position, notice: &notice };
+    pages::frame(state, headers, &frame)
 }
 
 fn name(viewer: &Identity) -> &str {

@@ -8,6 +8,8 @@ mod events;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod graphql;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod jobs;

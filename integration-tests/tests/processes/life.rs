@@ -5,6 +5,7 @@ use std::process::Command;
 use cc_integration_tests::{
     client::Client, recording::now, server::free_port, shared::binary, site::Site, small, wait,
 };
+use reqwest::Method;
 use serde_json::json;
 
 use crate::program::{Ended, Program, SOON};
@@ -156,6 +157,24 @@ fn in_order(ended: &Ended, name: &str) {
     assert_eq!(lines.iter().find(bad), None, "{name} ended with an error");
 }
 
+/// What an administrator writes for everybody stands in the pages of who is signed in, as text, until it is taken away.
+async fn shows_its_notice(web: &Client, operator: &Client) {
+    let write = |text: &'static str| async move {
+        let form = operator.request(Method::POST, "/config/notice/").form(&[("new-content", text)]);
+        Client::send(form).await.expect(200);
+    };
+    let shown = "<meta name=\"cc-notice\" content=\"Down on &lt;i&gt;Friday&lt;/i&gt;\"";
+    write("Down on <i>Friday</i>").await;
+    for page in ["/", "/monitoring/jobs/"] {
+        let text = operator.get(page).await.expect(200).text;
+        assert!(text.contains(shown), "{page}: {text}");
+    }
+    assert!(!web.get("/login").await.text.contains("Friday"), "it is for who is signed in");
+    write("").await;
+    let text = operator.get("/").await.expect(200).text;
+    assert!(!text.contains("Friday"), "{text}");
+}
+
 /// A job's life, told to whoever answers on `http`, so that every service has something to do.
 async fn a_job_lives(gateway: &Program, site: &Site) {
     let web = gateway.client("http");
@@ -185,6 +204,7 @@ async fn a_job_lives(gateway: &Program, site: &Site) {
     let login = web.get("/login").await.expect(200).text;
     assert!(login.contains("<title>Login - Centre of Tests</title>"), "{login}");
     assert!(login.contains("help@tests.example"), "{login}");
+    shows_its_notice(&web, &operator).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ pub enum Error {
     Import(#[from] import::Error),
     /// The tables cannot be rebuilt from the archive; they are as they were.
     #[error("Init DB: {0}")]
-    Rebuild(#[from] cc_job_db::Error),
+    Rebuild(#[from] cc_job_db::RebuildError),
     /// The taggers did not come to an end.
     #[error(transparent)]
     Taggers(cc_job_db::Error),

@@ -146,6 +146,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether something is out of reach rather than wrong or missing: it may be there and good when the disk, the mount
+    /// or the rights are mended.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        let not_there = [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory];
+        match self {
+            Self::ReadEntry { source, .. } | Self::ReadVersion { source, .. } => {
+                !self.is_damage() && !not_there.contains(&source.kind())
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the bytes of an entry are wrong, rather than out of reach: a packed file that ends early shows here as a
     /// failure of reading.
     pub(crate) fn is_damage(&self) -> bool {

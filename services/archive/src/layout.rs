@@ -80,10 +80,14 @@ impl Layout {
         for entry in fs::read_dir(&self.root).map_err(read)? {
             let entry = entry.map_err(read)?;
             let name = entry.file_name();
-            // A link to a folder is one, too: sites put big archives elsewhere.
-            let folder = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_dir());
-            if folder && !hidden(&name) && name != "lost+found" {
-                folders.push((name.to_string_lossy().into_owned(), entry.path()));
+            if hidden(&name) || name == "lost+found" {
+                continue;
+            }
+            let path = entry.path();
+            let folder =
+                is_folder(&entry).map_err(|source| Error::ReadVersion { path: path.clone(), source })?;
+            if folder {
+                folders.push((name.to_string_lossy().into_owned(), path));
             }
         }
         folders.sort_unstable();
@@ -201,6 +205,22 @@ impl Layout {
     }
 }
 
+/// A link to a folder is one, too: sites put big archives elsewhere. One that leads nowhere is an error: what it leads
+/// to may not be mounted, and without it the archive would look smaller than it is.
+fn is_folder(entry: &fs::DirEntry) -> io::Result<bool> {
+    let kind = entry.file_type()?;
+    if !kind.is_symlink() {
+        return Ok(kind.is_dir());
+    }
+    match fs::metadata(entry.path()) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(io::Error::other("it is a link to something that is not there"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn hidden(name: &std::ffi::OsStr) -> bool {
     name.as_encoded_bytes().first() == Some(&b'.')
 }
@@ -250,6 +270,23 @@ mod tests {
         fs::write(other.path().join("version.txt"), b"4\n").unwrap();
         assert!(matches!(Layout::open(other.path()), Err(Error::Version { version }) if version == "4"));
         assert!(matches!(Layout::open(&other.path().join("nosuch")), Err(Error::ReadVersion { .. })));
+    }
+
+    #[test]
+    fn a_folder_of_a_cluster_that_cannot_be_looked_at_is_no_missing_one() {
+        let (dir, layout) = archive();
+        fs::create_dir(dir.path().join("c1")).unwrap();
+        fs::write(dir.path().join("notes.txt"), b"").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("c1"), dir.path().join("c2")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("not mounted"), dir.path().join(".old")).unwrap();
+        let names: Vec<_> = layout.cluster_folders().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["c1", "c2"]);
+        for target in [dir.path().join("not mounted"), dir.path().join("c3")] {
+            std::os::unix::fs::symlink(target, dir.path().join("c3")).unwrap();
+            let error = layout.cluster_folders().unwrap_err();
+            assert!(error.is_out_of_reach() && error.to_string().contains("c3"), "{error}");
+            fs::remove_file(dir.path().join("c3")).unwrap();
+        }
     }
 
     #[test]

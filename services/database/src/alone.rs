@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::migrate::{self, Progress};
 use crate::open;
 use crate::options::Options;
+use crate::space::{self, Space};
 use crate::sql::Sql;
 
 /// The one connection to a `job.db` of version 11; the caller holds the lock
@@ -88,6 +89,16 @@ impl Alone {
             .await
             .map_err(Error::in_query("detach a working file"))?;
         Ok(())
+    }
+
+    /// Whether there is room to replace all rows by `jobs` new ones that take `bytes` elsewhere: the old pages go to a
+    /// rollback journal, the file grows by what the new ones take more, and the indexes are made again.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::NoTemporarySpace`].
+    pub fn room_to_refill(&self, bytes: u64, jobs: u64) -> Result<()> {
+        let space = refill(space::bytes_on_disk(&self.path), bytes, jobs);
+        space::check(&self.path, space, "put the new jobs in place", "")
     }
 
     /// Drops the indexes of a table, to be put back by [`Alone::put_back`] in the same transaction: many rows
@@ -177,5 +188,24 @@ impl Deref for Alone {
 impl DerefMut for Alone {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.connection
+    }
+}
+
+fn refill(old: u64, bytes: u64, jobs: u64) -> Space {
+    let new = bytes.saturating_add(jobs.saturating_mul(space::ALL_INDEX_BYTES_PER_JOB));
+    Space { beside: old.max(new), temporary: space::sorting(jobs) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refill_takes_the_old_pages_and_what_the_file_grows_by() {
+        // nothing new: all of the old into the journal
+        assert_eq!(refill(1_000, 0, 0), Space { beside: 1_000, temporary: 0 });
+        // from an empty file: 100 rows of 1,000 bytes with their indexes
+        assert_eq!(refill(0, 100_000, 100), Space { beside: 240_000, temporary: 40_000 });
+        assert_eq!(refill(1_000_000, 100_000, 100).beside, 1_000_000);
     }
 }

@@ -66,6 +66,22 @@ pub enum Error {
         /// What else can be done; begins with punctuation, or is empty.
         way_out: &'static str,
     },
+    /// Not enough room where SQLite puts its temporary files.
+    #[error(
+        "not enough space for temporary files in '{}' to {task}: about {} MiB are needed, {} MiB are free. Free some, \
+         or name another folder in the environment variable SQLITE_TMPDIR",
+        folder.display(), needed.div_ceil(MIB), free / MIB
+    )]
+    NoTemporarySpace {
+        /// The folder.
+        folder: PathBuf,
+        /// In words, e.g. `rewrite it`.
+        task: &'static str,
+        /// Bytes needed, estimated.
+        needed: u64,
+        /// Bytes free for this user.
+        free: u64,
+    },
     /// The copy taken before a migration could not be made or is not as good as the original, which is unchanged.
     #[error("failed to back the database up to '{}': {problem}; it was not changed", path.display())]
     Backup {

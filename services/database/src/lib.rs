@@ -18,6 +18,7 @@ mod options;
 mod process;
 mod read;
 pub mod side;
+mod space;
 pub mod sql;
 mod write;
 
@@ -28,6 +29,7 @@ pub use error::{Class, Error, Result};
 pub use migrate::{Backup, Migrated, Progress, force, migrate, revert};
 pub use optimize::optimize;
 pub use options::Options;
+pub use process::lock;
 pub use read::Reader;
 pub use write::WriteTx;
 

@@ -9,7 +9,9 @@ mod steps;
 
 pub(crate) use steps::{create_missing, indexes};
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sqlx::{Connection, SqliteConnection};
 
@@ -76,20 +78,39 @@ pub async fn migrate(path: impl AsRef<Path>, backup: Backup, progress: Progress<
 }
 
 async fn upgrade(path: &Path, backup: Backup, progress: Progress<'_>) -> Result<Migrated> {
+    const OPERATION: &str = "migrate to version 11";
+    // Opened first and dropped last: its end takes the locks of the connection along.
+    let original = File::open(path).map_err(|source| Error::open(path, sqlx::Error::Io(source)))?;
+    let original = Arc::new(original);
     let mut connection = alone(path).await?;
     let outcome = async {
         let jobs = steps::count_jobs(&mut connection).await?;
-        backup::room(path, backup, jobs.saturating_mul(INDEX_BYTES_PER_JOB))?;
+        backup::room(path, backup, jobs)?;
+        // One transaction: what is copied is what is changed.
+        match backup {
+            Backup::None => sqlx::raw_sql("BEGIN IMMEDIATE")
+                .execute(&mut connection)
+                .await
+                .map(drop)
+                .map_err(Error::in_query(OPERATION))?,
+            Backup::Verified => backup::hold(&mut connection, path).await?,
+        }
         let copy = match backup {
             Backup::None => None,
-            Backup::Verified => Some(backup::take(&mut connection, path, PREVIOUS, progress).await?),
+            Backup::Verified => {
+                Some(backup::take(&mut connection, &original, path, PREVIOUS, progress).await?)
+            }
         };
         progress(&format!("Changing the indexes of {jobs} jobs..."));
         steps::up(&mut connection, progress).await?;
+        sqlx::raw_sql("COMMIT").execute(&mut connection).await.map_err(Error::in_query(OPERATION))?;
         Ok(Migrated::Upgraded { backup: copy })
     }
     .await;
-    closed(connection, path, outcome).await
+    // a transaction that was not committed ends with the connection
+    let outcome = closed(connection, path, outcome).await;
+    drop(original);
+    outcome
 }
 
 /// Takes the file back to version 10: the indexes of version 11 go, those of version 10 come.

@@ -1,18 +1,13 @@
 //! `-optimize-db`: the only place where indexes of the reference that a file lacks are made, and the only `VACUUM`
 //! (spec/job-db.md 4.10, 14).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use cc_runtime::files;
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::migrate::{self, Progress, indexes};
 use crate::open;
 use crate::options::Options;
-
-/// Index entries of one job when all 54 indexes are there, in bytes; measured (spec/job-db.md 17).
-const ALL_INDEX_BYTES_PER_JOB: u64 = 1_400;
+use crate::space::{self, Space};
 
 /// Makes missing indexes, rewrites the file without gaps, renews the statistics of the query planner. The caller
 /// holds the lock [`cc_runtime::files::lock::Purpose::Alone`].
@@ -28,10 +23,7 @@ pub async fn optimize(path: impl AsRef<Path>, progress: Progress<'_>) -> Result<
             .fetch_one(&mut connection)
             .await
             .map_err(Error::in_query("count the jobs"))?;
-        let indexes_bytes = jobs.unsigned_abs().saturating_mul(ALL_INDEX_BYTES_PER_JOB);
-        // the new file goes through the log; a temporary copy comes first
-        let needed = bytes_on_disk(path).saturating_add(indexes_bytes).saturating_mul(2);
-        room(path, needed, "rewrite it", "")?;
+        space::check(path, rewrite(space::bytes_on_disk(path), jobs.unsigned_abs()), "rewrite it", "")?;
         migrate::create_missing(&mut connection, indexes(), progress).await?;
         progress("Running VACUUM to reclaim space and defragment database...");
         sqlx::raw_sql("VACUUM").execute(&mut connection).await.map_err(Error::in_query("run VACUUM"))?;
@@ -43,23 +35,20 @@ pub async fn optimize(path: impl AsRef<Path>, progress: Progress<'_>) -> Result<
     migrate::closed(connection, path, outcome).await
 }
 
-/// Bytes of the database with its log.
-pub(crate) fn bytes_on_disk(path: &Path) -> u64 {
-    let mut log = path.to_owned().into_os_string();
-    log.push("-wal");
-    [path.to_owned(), PathBuf::from(log)]
-        .iter()
-        .filter_map(|path| fs::metadata(path).ok())
-        .map(|metadata| metadata.len())
-        .sum()
+/// What a rewrite takes: a whole copy in temporary files, which then goes into the file through its log, and the new
+/// indexes before that.
+fn rewrite(file: u64, jobs: u64) -> Space {
+    let indexes = jobs.saturating_mul(space::ALL_INDEX_BYTES_PER_JOB);
+    Space { beside: file.saturating_add(indexes.saturating_mul(2)), temporary: file.saturating_add(indexes) }
 }
 
-/// [`Error::NoSpace`] unless that many bytes are free beside the database.
-pub(crate) fn room(path: &Path, needed: u64, task: &'static str, way_out: &'static str) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let free = files::free_bytes(folder).map_err(|source| Error::Create { path: path.to_owned(), source })?;
-    if free < needed {
-        return Err(Error::NoSpace { path: path.to_owned(), task, needed, free, way_out });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_of_a_rewrite_is_counted_where_temporary_files_go() {
+        assert_eq!(rewrite(1_000_000, 0), Space { beside: 1_000_000, temporary: 1_000_000 });
+        assert_eq!(rewrite(1_000_000, 100), Space { beside: 1_280_000, temporary: 1_140_000 });
     }
-    Ok(())
 }

@@ -25,5 +25,5 @@ mod tagger;
 pub use apply_tags::{AppliedTags, Lookup, apply_tags};
 pub use error::Error;
 pub use importer::Importer;
-pub use rebuild::{Rebuild, Rebuilt, Reports, row_of_entry};
+pub use rebuild::{Rebuild, RebuildError, Rebuilt, Reports, row_of_entry};
 pub use service::{Deps, start};

@@ -4,8 +4,8 @@
 //! was. Only then one transaction puts them in place of the old ones. Until it is committed the database is as it
 //! was; after it, it is whole.
 //!
-//! Better than the reference: jobs that run, and ended ones that still wait for the archive, stay; a job keeps its id
-//! if the database knew it; tags keep their scopes.
+//! Better than the reference: jobs and changes that the archive has not got yet, or never will, stay; a job keeps its
+//! id if the database knew it, and no other one gets it; tags keep their scopes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,11 +32,35 @@ pub fn row_of_entry(mut job: Job, clusters: &Clusters) -> Result<Job, Error> {
     Ok(row)
 }
 
+/// The tables were not rebuilt; they are as they were.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RebuildError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] cc_database::Error),
+    /// Another program wrote to the database meanwhile.
+    #[error(
+        "another program changed the database meanwhile; stop it (also cc-backend) and run -init-db again"
+    )]
+    Changed,
+    /// An archive that is not mounted looks like an empty one.
+    #[error(
+        "the archive has no job of {clusters}, which the database has as archived. Is the archive mounted? If these \
+         jobs are meant to go, delete them first: sqlite3 JOB_DB \"DELETE FROM job WHERE cluster = '...'\""
+    )]
+    Lacking {
+        /// With the number of rows of each.
+        clusters: String,
+    },
+}
+
 /// A rebuild under way.
 #[derive(Debug)]
 pub struct Rebuild {
     database: Alone,
     working_file: PathBuf,
+    stamp: String,
     quirks: Quirks,
     position: Option<String>,
     jobs: u64,
@@ -46,12 +70,14 @@ pub struct Rebuild {
 pub type Reports = Vec<String>;
 
 /// What a finished rebuild did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// Rows from the archive.
     pub jobs: u64,
-    /// Rows that stayed: running jobs, and those that wait for the archive.
+    /// Rows that stayed: the archive has not got them as they are.
     pub kept: u64,
+    /// Tags of the archive that are left out.
+    pub reports: Reports,
 }
 
 impl Rebuild {
@@ -59,8 +85,8 @@ impl Rebuild {
     /// database is as that one left it. `archive` says which archive it is: another one is begun anew.
     ///
     /// # Errors
-    /// [`Error::Database`].
-    pub async fn begin(path: &Path, archive: &str) -> Result<Self, Error> {
+    /// [`RebuildError::Database`].
+    pub async fn begin(path: &Path, archive: &str) -> Result<Self, RebuildError> {
         let database = Database::open(path, &Options::default()).await?;
         let quirks = database.quirks();
         SqliteStore::open(database.clone()).await?;
@@ -72,7 +98,29 @@ impl Rebuild {
         let stamp = rows::stamp(&mut database, archive).await?;
         let (position, jobs) =
             rows::attach(&mut database, &working_file, &stamp, || remove(&working_file)).await?;
-        Ok(Self { database, working_file, quirks, position, jobs })
+        Ok(Self { database, working_file, stamp, quirks, position, jobs })
+    }
+
+    /// The entries that a former run left out, by position. When one of them is good now, [`Rebuild::anew`] is called
+    /// for: the tables must not depend on when a run was ended.
+    ///
+    /// # Errors
+    /// [`RebuildError::Database`].
+    pub async fn left_out(&mut self) -> Result<Vec<String>, RebuildError> {
+        Ok(rows::left_out(&mut self.database).await?)
+    }
+
+    /// Forgets what was collected.
+    ///
+    /// # Errors
+    /// [`RebuildError::Database`].
+    pub async fn anew(&mut self) -> Result<(), RebuildError> {
+        self.database.detach().await?;
+        remove(&self.working_file);
+        (self.position, self.jobs) =
+            rows::attach(&mut self.database, &self.working_file, &self.stamp, || remove(&self.working_file))
+                .await?;
+        Ok(())
     }
 
     /// The entry up to which a former run came. Entries are given in an order that is always the same, those after it.
@@ -85,11 +133,16 @@ impl Rebuild {
         self.jobs
     }
 
-    /// Adds jobs and remembers `position`, the last entry of the batch, whether it gave a job or not.
+    /// Adds jobs, remembers the entries of the batch that gave none, and `position`, its last entry.
     ///
     /// # Errors
-    /// [`Error::Database`]; nothing of the batch remains then.
-    pub async fn add(&mut self, jobs: &[Job], position: &str) -> Result<Reports, Error> {
+    /// [`RebuildError::Database`]; nothing of the batch remains then.
+    pub async fn add(
+        &mut self,
+        jobs: &[Job],
+        left_out: &[String],
+        position: &str,
+    ) -> Result<Reports, RebuildError> {
         let mut reports = Reports::new();
         let mut count = self.jobs;
         rows::begin(&mut self.database).await?;
@@ -104,6 +157,9 @@ impl Rebuild {
                     }
                 }
             }
+            for entry in left_out {
+                rows::leave_out(&mut self.database, entry).await?;
+            }
             Ok(())
         }
         .await;
@@ -116,24 +172,26 @@ impl Rebuild {
     /// Ends without a change of the database; what was collected is kept for the next time.
     ///
     /// # Errors
-    /// [`Error::Database`].
-    pub async fn leave(self) -> Result<(), Error> {
+    /// [`RebuildError::Database`].
+    pub async fn leave(self) -> Result<(), RebuildError> {
         Ok(self.database.close().await?)
     }
 
     /// Puts the collected rows in place of the old ones.
     ///
     /// # Errors
-    /// [`Error::Database`]; the database is then as it was, and what was collected is kept for the next attempt.
-    pub async fn finish(mut self, progress: Progress<'_>) -> Result<Rebuilt, Error> {
+    /// [`RebuildError`]; the database is then as it was. What was collected is kept for the next attempt, unless the
+    /// archive or the database is another one than it was collected from.
+    pub async fn finish(mut self, progress: Progress<'_>) -> Result<Rebuilt, RebuildError> {
         let outcome = rows::swap(&mut self.database, progress).await;
-        let detached = self.database.detach().await;
-        let closed = self.database.close().await;
-        let swapped = outcome?;
-        detached?;
-        closed?;
-        remove(&self.working_file);
-        Ok(Rebuilt { jobs: swapped.jobs.unsigned_abs(), kept: swapped.kept.unsigned_abs() })
+        // What was committed is in the file, and a failure has a better reason to tell than these.
+        let _ = self.database.detach().await;
+        let _ = self.database.close().await;
+        if matches!(outcome, Ok(_) | Err(RebuildError::Changed | RebuildError::Lacking { .. })) {
+            remove(&self.working_file);
+        }
+        let rows::Swapped { jobs, kept, reports } = outcome?;
+        Ok(Rebuilt { jobs: jobs.unsigned_abs(), kept: kept.unsigned_abs(), reports })
     }
 }
 

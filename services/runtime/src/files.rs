@@ -256,6 +256,13 @@ pub fn free_bytes(path: impl AsRef<Path>) -> io::Result<u64> {
     Ok(system.blocks_available().saturating_mul(system.fragment_size()))
 }
 
+/// Whether this process can make files in it.
+pub fn is_writable_folder(path: impl AsRef<Path>) -> bool {
+    use nix::unistd::{AccessFlags, access};
+    let path = path.as_ref();
+    path.is_dir() && access(path, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
+}
+
 /// Removes unfinished files that a crash left in a directory (not below it) and says how many there were.
 /// Only for the owner of the directory, before it writes there.
 pub fn sweep(directory: impl AsRef<Path>) -> Result<usize, Error> {

@@ -24,6 +24,8 @@ export const pageMeta = {
     .filter((role) => role !== ''),
   /** What the page asks for is at least as new as this; the events after it tell the rest. */
   position: meta('position'),
+  /** What the administrators of the site have to tell; plain text, empty without it. */
+  notice: meta('notice'),
 }
 
 let titled = false

@@ -110,9 +110,14 @@ impl Auth for FakeAuth {
 
     async fn lookup_users(
         &self,
-        _request: Request<LookupUsersRequest>,
+        request: Request<LookupUsersRequest>,
     ) -> Result<Response<LookupUsersResponse>, Status> {
-        Ok(Response::new(LookupUsersResponse::default()))
+        let names = request.into_inner().usernames;
+        if names.len() > 1000 {
+            return Err(Failure::new(Kind::Invalid, "TOO_MANY_NAMES", "the contract allows no more").into());
+        }
+        let users = names.iter().map(|name| user(name, ["user"].into_iter()));
+        Ok(Response::new(LookupUsersResponse { users: users.collect() }))
     }
 
     async fn get_settings(

@@ -186,8 +186,9 @@ impl JobDb for FakeJobDb {
         self.up()?;
         let caller = caller::of(&request)?;
         let request = request.into_inner();
-        let order = request.order.unwrap();
-        assert!(order.descending && order.field == "startTime", "{order:?}");
+        if let Some(order) = &request.order {
+            assert!(order.field == "startTime", "{order:?}");
+        }
         let mut state = self.state.get();
         if state.page_max.is_some_and(|max| request.page_size > max) {
             return Err(failure(Kind::TooLarge, "TOO_LARGE", "message too large"));
@@ -347,7 +348,7 @@ impl JobDb for FakeJobDb {
         &self,
         _request: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
-        Err(Status::unimplemented("not played"))
+        Ok(Response::new(ListNodesResponse::default()))
     }
 
     async fn get_node(&self, _request: Request<GetNodeRequest>) -> Result<Response<GetNodeResponse>, Status> {
@@ -395,7 +396,7 @@ impl JobDb for FakeJobDb {
         &self,
         _request: Request<JobStatisticsRequest>,
     ) -> Result<Response<JobStatisticsResponse>, Status> {
-        Err(Status::unimplemented("not played"))
+        Ok(Response::new(JobStatisticsResponse { groups: vec![JobGroup::default()], ..Default::default() }))
     }
 
     async fn import_job(

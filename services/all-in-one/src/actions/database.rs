@@ -23,8 +23,12 @@ pub async fn on_the_file(
 ) -> Result<bool, Error> {
     let Some(flag) = FLAGS.into_iter().find(|flag| flags.on(flag)) else { return Ok(false) };
     let db = &config.main.db;
-    // `-force-db` and `-revert-db` must not leave a lock file beside a database that is not there
-    let _lock = DatabaseLock::take(db, Purpose::Alone).map_err(|error| Error::Database(error.into()))?;
+    let lock = match flag {
+        // it makes the database if there is none
+        "migrate-db" => DatabaseLock::take(db, Purpose::Alone).map_err(cc_database::Error::from),
+        _ => cc_database::lock(db, Purpose::Alone),
+    };
+    let _lock = lock.map_err(Error::Database)?;
     let (path, shown) = (db.display(), io::stdout().is_terminal());
     let mut told = |line: &str| {
         tracing::info!("{flag}: {line}");
@@ -64,4 +68,33 @@ pub async fn on_the_file(
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use cc_runtime::config::Program;
+    use cc_runtime::env::MapEnv;
+    use cc_runtime::flags;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_not_there_is_said_to_be_missing_and_nothing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (db, file) = (folder.path().join("job.db"), folder.path().join("config.json"));
+        std::fs::write(&file, serde_json::json!({"main": {"db": db}}).to_string()).unwrap();
+        let config = Config::load(&file, Program::Backend, &MapEnv::new()).unwrap().config;
+        for flag in FLAGS {
+            let flags = Flags::parse(flags::BACKEND, [format!("-{flag}")]).unwrap();
+            let outcome = on_the_file(&config, &flags, &mut Vec::new()).await;
+            if flag == "migrate-db" {
+                assert!(outcome.unwrap() && db.try_exists().unwrap());
+                std::fs::remove_file(&db).unwrap();
+                std::fs::remove_file(folder.path().join("job.db.lock")).unwrap();
+                continue;
+            }
+            assert!(matches!(outcome, Err(Error::Database(cc_database::Error::Missing { .. }))), "{flag}");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{flag}");
+        }
+    }
 }

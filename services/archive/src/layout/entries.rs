@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cc_model::job::Job;
 
-use super::Layout;
+use super::{Layout, is_folder};
 use crate::error::Error;
 
 /// Where an entry is: cluster, the two halves of the job's id, start time. Ordered as [`Layout::entries`] goes.
@@ -46,15 +46,25 @@ impl Entry {
     /// Its `meta.json`.
     ///
     /// # Errors
-    /// [`Error::ReadEntry`] (also when there is none), [`Error::BrokenMeta`].
+    /// [`Error::ReadEntry`] (also when there is none), [`Error::BrokenMeta`]. Whether to try again says
+    /// [`Error::is_out_of_reach`].
     pub fn meta(&self) -> Result<Job, Error> {
         let path = self.folder.join("meta.json");
-        let bytes = fs::read(&path).map_err(|source| Error::ReadEntry { path: path.clone(), source })?;
+        let bytes = fs::read(&path).map_err(|source| Error::ReadEntry {
+            // without its folder it is not the entry that is missing, but the archive
+            source: if self.folder.is_dir() { source } else { gone(source) },
+            path: path.clone(),
+        })?;
         Job::from_meta_json(&bytes).map_err(|source| Error::BrokenMeta { path, source })
     }
 }
 
 impl Layout {
+    /// The entry at a position, whether there is one or not.
+    pub fn entry_at(&self, position: Position) -> Entry {
+        Entry { folder: self.root.join(position.to_string()), position }
+    }
+
     /// All entries after a position, in ascending order of cluster, job id and start time. Folders are listed one by
     /// one as the iterator comes to them; one that cannot be listed is an error in its place.
     ///
@@ -117,18 +127,28 @@ fn nested(found: Found<i64>) -> Box<dyn Iterator<Item = Found<[i64; 2]>> + Send>
     }
 }
 
+/// A folder that was there a moment ago is not: an archive that is unmounted while it is read must not look like one that
+/// ends here.
+fn gone(source: io::Error) -> io::Error {
+    if source.kind() == io::ErrorKind::NotFound {
+        return io::Error::other("its folder vanished while the archive was read");
+    }
+    source
+}
+
 /// Folders in a folder whose names are numbers, ascending. Others are left out: they are not of the archive.
 fn numbered(folder: &Path) -> std::vec::IntoIter<Found<i64>> {
-    let list = || -> io::Result<Vec<(i64, PathBuf)>> {
+    let failed = |path: &Path, source| Error::ReadEntry { path: path.to_owned(), source: gone(source) };
+    let list = || -> Result<Vec<(i64, PathBuf)>, Error> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
+        for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {
+            let entry = entry.map_err(|source| failed(folder, source))?;
             let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
-            let kind = entry.file_type()?;
-            if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
-                found.push((number, entry.path()));
+            let path = entry.path();
+            if is_folder(&entry).map_err(|source| failed(&path, source))? {
+                found.push((number, path));
             }
         }
         found.sort_unstable();
@@ -136,7 +156,7 @@ fn numbered(folder: &Path) -> std::vec::IntoIter<Found<i64>> {
     };
     match list() {
         Ok(found) => found.into_iter().map(Ok).collect::<Vec<_>>().into_iter(),
-        Err(source) => vec![Err(Error::ReadEntry { path: folder.to_owned(), source })].into_iter(),
+        Err(error) => vec![Err(error)].into_iter(),
     }
 }
 
@@ -172,7 +192,32 @@ mod tests {
             assert_eq!(position.to_string(), *entry);
             assert_eq!(walk(Some(position)), all[index + 1..], "after {entry}");
         }
+        let position = Position::parse("b/1034/872/1").unwrap();
+        assert!(matches!(layout.entry_at(position).meta(), Err(Error::BrokenMeta { .. })));
         assert_eq!(Position::parse("nonsense"), None);
         assert_eq!(Position::parse("a/b/c/d"), None);
+    }
+
+    #[test]
+    fn what_is_out_of_reach_is_told_from_what_is_missing_or_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::open(dir.path()).unwrap();
+        let folder = |entry: &str| {
+            let folder = dir.path().join(entry);
+            fs::create_dir_all(&folder).unwrap();
+            folder
+        };
+        folder("a/1/001/1");
+        fs::write(folder("a/1/001/2").join("meta.json"), b"{").unwrap();
+        std::os::unix::fs::symlink("meta.json", folder("a/1/001/3").join("meta.json")).unwrap();
+        folder("a/1/001/4");
+        std::os::unix::fs::symlink("/not/mounted", folder("a/2").join("002")).unwrap();
+        let entries: Vec<_> = layout.entries(None).unwrap().collect();
+        let [missing, wrong, endless, vanished, unmounted] = &entries[..] else { panic!("{entries:?}") };
+        fs::remove_dir(dir.path().join("a/1/001/4")).unwrap();
+        let of = |entry: &Result<Entry, Error>| entry.as_ref().unwrap().meta().unwrap_err().is_out_of_reach();
+        assert!(!of(missing) && !of(wrong));
+        assert!(of(endless) && of(vanished));
+        assert!(unmounted.as_ref().unwrap_err().is_out_of_reach());
     }
 }

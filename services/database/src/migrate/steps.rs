@@ -74,35 +74,32 @@ pub(super) async fn count_jobs(connection: &mut SqliteConnection) -> Result<u64>
     Ok(jobs.unsigned_abs())
 }
 
-/// 10 → 11.
+/// 10 → 11, in a transaction of the caller.
 pub(super) async fn up(connection: &mut SqliteConnection, progress: Progress<'_>) -> Result<()> {
     const OPERATION: &str = "migrate to version 11";
-    let mut transaction =
-        connection.begin_with("BEGIN IMMEDIATE").await.map_err(Error::in_query(OPERATION))?;
     for (name, _) in old() {
         let mut sql = Sql::new("DROP INDEX IF EXISTS jobs_");
         for piece in name {
             sql.push(piece);
         }
-        sql.build().execute(&mut *transaction).await.map_err(Error::in_query(OPERATION))?;
+        sql.build().execute(&mut *connection).await.map_err(Error::in_query(OPERATION))?;
     }
     let missing = indexes().filter(|(name, _)| NEW.contains(name));
-    create_missing(&mut transaction, missing, progress).await?;
+    create_missing(connection, missing, progress).await?;
     // left out by the development builds of version 10; the reference selects it by name
     let health: bool = sqlx::query_scalar(
         "SELECT COUNT(*) > 0 FROM pragma_table_info('node_state') WHERE name = 'health_metrics'",
     )
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut *connection)
     .await
     .map_err(Error::in_query(OPERATION))?;
     if !health {
         sqlx::raw_sql("ALTER TABLE node_state ADD COLUMN health_metrics TEXT")
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await
             .map_err(Error::in_query(OPERATION))?;
     }
-    set_version(&mut transaction, SCHEMA_VERSION).await?;
-    transaction.commit().await.map_err(Error::in_query(OPERATION))
+    set_version(connection, SCHEMA_VERSION).await
 }
 
 /// 11 → 10.

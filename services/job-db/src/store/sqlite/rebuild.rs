@@ -1,15 +1,21 @@
 //! The statements of a rebuild from the archive (spec/job-db.md 13.1): rows gather in an attached working file, then
 //! take the place of the old ones in one transaction.
 
+mod swap;
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
-use cc_database::{Alone, Error, Progress, Quirks};
+use cc_database::{Alone, Error, Quirks};
 use cc_model::Job;
+use futures::TryStreamExt as _;
 use sqlx::SqliteConnection;
 
 use super::filter::state_word;
 use super::row::{footprint_json, metadata_json, resources_json};
 use crate::store::Result;
+
+pub(crate) use swap::{Swapped, swap};
 
 /// The working file. Its rows are those of `job` with the id that the database has for the job, if it knows it.
 const WORKING_SCHEMA: &str = "
@@ -28,21 +34,45 @@ CREATE TABLE beside.tag (
   UNIQUE (tag_type, tag_name)
 );
 CREATE TABLE beside.jobtag (seq INTEGER NOT NULL, tag_id INTEGER NOT NULL, PRIMARY KEY (seq, tag_id)) WITHOUT ROWID;
+CREATE TABLE beside.left_out (position TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
 /// Which archive, and the state of the tables: a rebuild goes on only if both are as they were. Jobs that were
-/// archived meanwhile would be missed otherwise.
+/// archived meanwhile would be missed otherwise, and entries read before a tag or a text changed would undo that.
 pub(crate) async fn stamp(connection: &mut SqliteConnection, archive: &str) -> Result<String> {
-    let (jobs, highest, status, seconds, changes): (i64, i64, i64, i64, i64) = sqlx::query_as(
-        "SELECT COUNT(*), COALESCE(MAX(id), 0), COALESCE(SUM(monitoring_status), 0),
-                COALESCE(SUM(CASE WHEN job_state = 'running' THEN 0 ELSE duration END), 0),
-                (SELECT COALESCE(MAX(position), 0) FROM main.ccx_change)
-         FROM main.job",
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(Error::in_query("look at the jobs"))?;
-    Ok(format!("1 {jobs} {highest} {status} {seconds} {changes} {archive}"))
+    Ok(format!("{} {archive}", state(connection).await?))
+}
+
+/// A number over all that services and the reference write: the latter keeps no log of changes, so the rows themselves
+/// are looked at. What a running job's row says of the present time is left out: such a row stays as it is then.
+async fn state(connection: &mut SqliteConnection) -> Result<String> {
+    /// Each row as one text, whatever types the site's programs have put into its columns.
+    const CONTENT: [&str; 5] = [
+        "SELECT id || quote(job_id) || quote(cluster) || quote(start_time) || quote(job_state)
+           || quote(monitoring_status) || quote(meta_data)
+           || CASE job_state WHEN 'running' THEN '' ELSE quote(duration) END
+         FROM main.job ORDER BY id",
+        "SELECT quote(job_id) || ',' || quote(tag_id) FROM main.jobtag ORDER BY job_id, tag_id",
+        "SELECT id || quote(tag_type) || quote(tag_name) || quote(tag_scope) FROM main.tag ORDER BY id",
+        "SELECT job_db_id || ',' || generation FROM main.ccx_archive_queue ORDER BY job_db_id",
+        "SELECT job_db_id || ',' || generation FROM main.ccx_archive_copy ORDER BY job_db_id",
+    ];
+    const OPERATION: &str = "look at the jobs";
+    let mut hasher = DefaultHasher::new();
+    for content in CONTENT {
+        let mut rows = sqlx::query_scalar::<_, String>(content).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await.map_err(Error::in_query(OPERATION))? {
+            row.hash(&mut hasher);
+        }
+        // a row that goes from the end of one table to the begin of the next is another state
+        content.hash(&mut hasher);
+    }
+    let changes: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(position), 0) FROM main.ccx_change")
+        .fetch_one(connection)
+        .await
+        .map_err(Error::in_query(OPERATION))?;
+    // the first number is the version of the working file
+    Ok(format!("2 {:016x} {changes}", hasher.finish()))
 }
 
 /// Attaches the working file and makes its tables where they are missing or of another stamp. Returns the last entry
@@ -62,6 +92,11 @@ pub(crate) async fn attach(
     // of another archive or another state, or damaged: it only holds what can be read again
     remove();
     database.attach(path).await?;
+    prepare(database, stamp).await?;
+    Ok((None, 0))
+}
+
+async fn prepare(database: &mut Alone, stamp: &str) -> Result<()> {
     sqlx::raw_sql(WORKING_SCHEMA)
         .execute(&mut **database)
         .await
@@ -71,7 +106,25 @@ pub(crate) async fn attach(
         .execute(&mut **database)
         .await
         .map_err(Error::in_query("make the working file"))?;
-    Ok((None, 0))
+    Ok(())
+}
+
+/// The entries before the position that gave no job.
+pub(crate) async fn left_out(connection: &mut SqliteConnection) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT position FROM beside.left_out ORDER BY position")
+        .fetch_all(connection)
+        .await
+        .map_err(Error::in_query("read what was left out"))
+}
+
+/// Remembers an entry that gave no job.
+pub(crate) async fn leave_out(connection: &mut SqliteConnection, position: &str) -> Result<()> {
+    sqlx::query("INSERT INTO beside.left_out (position) VALUES (?) ON CONFLICT DO NOTHING")
+        .bind(position)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(Error::in_query("remember what was left out"))
 }
 
 async fn progress(connection: &mut SqliteConnection, stamp: &str) -> Option<(Option<String>, u64)> {
@@ -109,7 +162,10 @@ pub(crate) async fn end(
     settle(connection, outcome).await
 }
 
-async fn settle<T: Send>(connection: &mut SqliteConnection, outcome: Result<T>) -> Result<T> {
+async fn settle<T: Send, E: From<Error> + Send>(
+    connection: &mut SqliteConnection,
+    outcome: std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
     match outcome {
         Ok(value) => {
             sqlx::raw_sql("COMMIT").execute(connection).await.map_err(Error::in_query("commit"))?;
@@ -198,102 +254,4 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, job: &Job, quirks:
         }
     }
     Ok(outcome)
-}
-
-/// What the new tables hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Swapped {
-    /// Rows from the archive.
-    pub(crate) jobs: i64,
-    /// Rows that stayed.
-    pub(crate) kept: i64,
-}
-
-/// Set aside: jobs that run, and ended ones that the archive has not got yet.
-const KEEP: &str = "
-DROP TABLE IF EXISTS beside.kept;
-DROP TABLE IF EXISTS beside.kept_tag;
-DROP TABLE IF EXISTS beside.old_tag;
-CREATE TABLE beside.kept AS SELECT * FROM main.job
-  WHERE id IN (SELECT job_db_id FROM main.ccx_archive_queue)
-     OR (job_state = 'running' AND id NOT IN (SELECT known_id FROM beside.job WHERE known_id IS NOT NULL));
-CREATE UNIQUE INDEX beside.kept_id ON kept (id);
-CREATE TABLE beside.kept_tag AS SELECT * FROM main.jobtag WHERE job_id IN (SELECT id FROM beside.kept);
-CREATE TABLE beside.old_tag AS SELECT * FROM main.tag;
-CREATE UNIQUE INDEX beside.old_tag_name ON old_tag (tag_type, tag_name);
-";
-
-/// In, old ids first: what gets a new id must not take one of theirs.
-const FILL: &str = "
-INSERT INTO main.job SELECT * FROM beside.kept ORDER BY id;
-INSERT INTO main.job (id, job_id, cluster, subcluster, start_time, hpc_user, project, cluster_partition, array_job_id,
-    duration, walltime, job_state, meta_data, resources, num_nodes, num_hwthreads, num_acc, smt, shared,
-    monitoring_status, energy, energy_footprint, footprint)
-  SELECT known_id, job_id, cluster, subcluster, start_time, hpc_user, project, cluster_partition, array_job_id,
-    duration, walltime, job_state, meta_data, resources, num_nodes, num_hwthreads, num_acc, smt, shared, 3, energy,
-    energy_footprint, footprint
-  FROM beside.job WHERE known_id IS NOT NULL AND known_id NOT IN (SELECT id FROM beside.kept) ORDER BY known_id;
-INSERT INTO main.job (job_id, cluster, subcluster, start_time, hpc_user, project, cluster_partition, array_job_id,
-    duration, walltime, job_state, meta_data, resources, num_nodes, num_hwthreads, num_acc, smt, shared,
-    monitoring_status, energy, energy_footprint, footprint)
-  SELECT job_id, cluster, subcluster, start_time, hpc_user, project, cluster_partition, array_job_id,
-    duration, walltime, job_state, meta_data, resources, num_nodes, num_hwthreads, num_acc, smt, shared, 3, energy,
-    energy_footprint, footprint
-  FROM beside.job WHERE known_id IS NULL ORDER BY seq;
-INSERT INTO main.tag (id, tag_type, tag_name, insert_ts, tag_scope)
-  SELECT id, tag_type, tag_name, insert_ts, tag_scope FROM beside.old_tag
-  WHERE id IN (SELECT tag_id FROM beside.kept_tag)
-     OR (tag_type, tag_name) IN (SELECT tag_type, tag_name FROM beside.tag) ORDER BY id;
-INSERT INTO main.tag (tag_type, tag_name, tag_scope)
-  SELECT tag_type, tag_name, tag_scope FROM beside.tag WHERE 1 ORDER BY id
-  ON CONFLICT (tag_type, tag_name) DO NOTHING;
-INSERT INTO main.jobtag SELECT * FROM beside.kept_tag;
-INSERT INTO main.jobtag (job_id, tag_id)
-  SELECT job.id, tag.id FROM beside.jobtag AS new
-    JOIN beside.job AS row ON row.seq = new.seq
-    JOIN main.job AS job
-      ON job.job_id = row.job_id AND job.cluster = row.cluster AND job.start_time = row.start_time
-    JOIN beside.tag AS word ON word.id = new.tag_id
-    JOIN main.tag AS tag ON tag.tag_type = word.tag_type AND tag.tag_name = word.tag_name
-  WHERE job.id NOT IN (SELECT id FROM beside.kept)
-  ORDER BY job.id
-  ON CONFLICT (job_id, tag_id) DO NOTHING;
-";
-
-/// Puts the collected rows in place of the old ones, in one transaction with a rollback journal: it grows with what
-/// is replaced, while a log would hold the new tables a second time.
-pub(crate) async fn swap(database: &mut Alone, progress: Progress<'_>) -> Result<Swapped> {
-    const OPERATION: &str = "put the new jobs in place";
-    let failed = |source| Error::query(OPERATION, source);
-    sqlx::raw_sql("PRAGMA main.journal_mode = DELETE").execute(&mut **database).await.map_err(failed)?;
-    sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut **database).await.map_err(failed)?;
-    let outcome = replace(database, progress).await;
-    let swapped = settle(database, outcome).await;
-    // the next one who opens the file would do it, too
-    sqlx::raw_sql("PRAGMA main.journal_mode = WAL").execute(&mut **database).await.map_err(failed)?;
-    swapped
-}
-
-async fn replace(database: &mut Alone, progress: Progress<'_>) -> Result<Swapped> {
-    const OPERATION: &str = "put the new jobs in place";
-    let failed = |source| Error::query(OPERATION, source);
-    sqlx::raw_sql(KEEP).execute(&mut **database).await.map_err(failed)?;
-    for table in ["job", "jobtag", "tag"] {
-        database.drop_own_triggers(table).await?;
-    }
-    let mut aside = database.set_indexes_aside("job").await?;
-    aside.extend(database.set_indexes_aside("jobtag").await?);
-    // whole tables, each in one step
-    for table in ["DELETE FROM main.jobtag", "DELETE FROM main.job", "DELETE FROM main.tag"] {
-        sqlx::raw_sql(table).execute(&mut **database).await.map_err(failed)?;
-    }
-    progress("Storing the jobs...");
-    sqlx::raw_sql(FILL).execute(&mut **database).await.map_err(failed)?;
-    database.put_back(&aside, progress).await?;
-    let (jobs, kept): (i64, i64) =
-        sqlx::query_as("SELECT (SELECT COUNT(*) FROM main.job), (SELECT COUNT(*) FROM beside.kept)")
-            .fetch_one(&mut **database)
-            .await
-            .map_err(failed)?;
-    Ok(Swapped { jobs: jobs - kept, kept })
 }
