@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn the_guide_for_those_who_move_over_names_them_all() {
         let guide = include_str!("../../../../deploy/README.md");
-        let loaded = Config::parse("{}", Program::Backend, &MapEnv::default()).unwrap();
+        let loaded = Config::parse(r#"{"main":{}}"#, Program::Backend, &MapEnv::default()).unwrap();
         for (_, path, _) in loaded.config.unserved_settings() {
             assert!(guide.contains(&format!("`{path}`")), "{path}");
         }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn an_archive_that_cannot_be_opened_is_told_before_the_start() {
-        let sqlite = json!({"archive": {"kind": "sqlite", "db-path": "./a.db"}});
+        let sqlite = json!({"main": {}, "archive": {"kind": "sqlite", "db-path": "./a.db"}});
         assert_eq!(told(&sqlite, &[]), ["archive.kind"]);
     }
 
