@@ -13,6 +13,7 @@ import { job } from './pages/job.mjs'
 import { list } from './pages/list.mjs'
 import { live } from './pages/live.mjs'
 import { login } from './pages/login.mjs'
+import { notice } from './pages/notice.mjs'
 import { rights } from './pages/rights.mjs'
 import { theme } from './pages/theme.mjs'
 import { visit } from './pages/visit.mjs'
@@ -35,6 +36,7 @@ const PARTS = {
   rights: (ground) => rights(ground.report, ground.browser, ground.site, ground.ada),
   theme: (ground) => theme(ground.report, ground.browser, ground.site, ground.operator),
   visit: (ground) => visit(ground.report, ground.browser, ground.site, ground.operator),
+  notice: (ground) => notice(ground.report, ground.browser, ground.site, ground.operator),
   failures: (ground) => failures(ground.report, ground.browser, ground.site, ground.operator),
   live: (ground) => live(ground.report, ground.browser, ground.site, ground.operator),
 }

@@ -141,6 +141,13 @@ export class Site {
     return JSON.parse(text)
   }
 
+  /** What the site says on all pages, as an editor of the file would put it. */
+  notice(text) {
+    const file = join(this.#folder, 'var/notice.txt')
+    if (text === '') rmSync(file)
+    else writeFileSync(file, text)
+  }
+
   /** Samples, as line protocol. */
   async write(lines) {
     const headers = { Authorization: `Bearer ${this.#token}` }
