@@ -197,7 +197,9 @@ impl Shard {
                 report.cut.push((replay.path, lost));
             }
         }
-        report.imported = import::import(context, &mut self.imported(), &mut restored);
+        // What a damaged checkpoint held may lie in the reference's directory as well.
+        let context = import::Context { own_lost: !report.damaged.is_empty(), ..*context };
+        report.imported = import::import(&context, &mut self.imported(), &mut restored);
         let mut read = 0;
         loop {
             let numbers = self.log().numbers_written();

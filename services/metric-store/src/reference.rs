@@ -107,11 +107,24 @@ pub(crate) struct HostDirectory {
 }
 
 /// The directories of all hosts, by shard. A directory that is not there has none. What does not belong there is told: the
-/// reference does not start with it.
-pub(crate) fn list(directory: &Path) -> io::Result<Vec<Vec<HostDirectory>>> {
+/// reference does not start with it. `failed` hears of what cannot be listed; the others are.
+///
+/// # Errors
+/// The directory itself cannot be listed.
+pub(crate) fn list(
+    directory: &Path,
+    failed: &mut dyn FnMut(&Path, io::Error),
+) -> io::Result<Vec<Vec<HostDirectory>>> {
     let mut shards = vec![Vec::new(); SHARDS as usize];
-    for (cluster, path) in directories(directory)? {
-        for (host, path) in directories(&path)? {
+    for (cluster, path) in directories(directory, failed)? {
+        let hosts = match directories(&path, failed) {
+            Ok(hosts) => hosts,
+            Err(error) => {
+                failed(&path, error);
+                continue;
+            }
+        };
+        for (host, path) in hosts {
             if let Some(hosts) = shards.get_mut(shard_of(&cluster, &host) as usize) {
                 hosts.push(HostDirectory { cluster: cluster.clone(), host, path });
             }
@@ -123,7 +136,7 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<Vec<HostDirectory>>> {
     Ok(shards)
 }
 
-fn directories(path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+fn directories(path: &Path, failed: &mut dyn FnMut(&Path, io::Error)) -> io::Result<Vec<(String, PathBuf)>> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -131,7 +144,13 @@ fn directories(path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let kind = entry.file_type()?;
+        let kind = match entry.file_type() {
+            Ok(kind) => kind,
+            Err(error) => {
+                failed(&entry.path(), error);
+                continue;
+            }
+        };
         let is_directory = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
         let name = entry.file_name().into_string().ok().filter(|name| crate::ingest::is_place(name));
         match name {
@@ -193,9 +212,29 @@ mod tests {
         fs::create_dir_all(root.join("empty")).unwrap();
         fs::write(root.join("README"), "").unwrap();
         fs::write(root.join("fritz/notes.txt"), "").unwrap();
-        let found: Vec<_> = list(root).unwrap().into_iter().flatten().collect();
+        let mut none_fails = |path: &Path, error| panic!("{}: {error}", path.display());
+        let found: Vec<_> = list(root, &mut none_fails).unwrap().into_iter().flatten().collect();
         let path = root.join("fritz/f0101");
         assert_eq!(found, [HostDirectory { cluster: "fritz".to_owned(), host: "f0101".to_owned(), path }]);
-        assert!(list(&root.join("none")).unwrap().iter().all(Vec::is_empty));
+        assert!(list(&root.join("none"), &mut none_fails).unwrap().iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_listed_does_not_hide_the_others() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for host in ["a/h", "b/h", "c/h"] {
+            fs::create_dir_all(root.join(host)).unwrap();
+        }
+        let set_mode = |mode| fs::set_permissions(root.join("b"), fs::Permissions::from_mode(mode)).unwrap();
+        set_mode(0);
+        let is_root = fs::read_dir(root.join("b")).is_ok();
+        let mut problems = Vec::new();
+        let found = list(root, &mut |path, _| problems.push(path.to_owned())).unwrap();
+        set_mode(0o755);
+        let found = found.into_iter().flatten().count();
+        // who may do everything lists everything
+        assert_eq!((found, problems), if is_root { (3, vec![]) } else { (2, vec![root.join("b")]) });
     }
 }

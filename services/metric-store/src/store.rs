@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use cc_runtime::clock::Clock;
@@ -81,12 +81,15 @@ pub struct Store {
     next_load: AtomicUsize,
     /// Whether the metrics are known.
     configured: watch::Sender<bool>,
+    /// Whether this process was told them; the registry of the last one may be out of date.
+    told: watch::Sender<bool>,
     counters: Counters,
     instance: u64,
     /// A number that the store keeps for ever; our files in the reference's directory carry it.
     id: u64,
     /// The hosts in the reference's directory as of the start, by shard.
     reference: Vec<Vec<HostDirectory>>,
+    exports: Mutex<reference::Exports>,
     /// Held until the end.
     _lock: File,
 }
@@ -118,10 +121,12 @@ impl Store {
         let registry = state::read_registry(&options.directory)?;
         let store = Self {
             configured: watch::Sender::new(!registry.is_empty()),
+            told: watch::Sender::new(false),
             registry: RwLock::new(Arc::new(registry)),
             pins: RwLock::new(Arc::new(state::read_pins(&options.directory)?)),
             id: state::read_id(&options.directory)?,
             reference,
+            exports: Mutex::default(),
             instance: u64::try_from(clock.now().as_nanosecond()).unwrap_or(0).max(1),
             counters: Counters::new(),
             names: MetricNames::default(),

@@ -11,6 +11,21 @@ impl Grid {
         Some((first * self.interval + series.phase(), last * self.interval + series.phase()))
     }
 
+    /// The first time at or behind `from` at which this lane may hold a sample; `None`: it holds none from there on.
+    pub(crate) fn next_held(&self, lane: u32, from: i64) -> Option<i64> {
+        let series = self.lanes.get(lane as usize)?;
+        let (first, last) = series.slots()?;
+        let slot = (-series.phase().saturating_sub(from).div_euclid(self.interval)).max(first);
+        let number = self.block_of(slot);
+        let place = self.slabs.partition_point(|slab| slab.number() < number);
+        let sealed = self.slabs.iter().skip(place).find(|slab| slab.get(lane).is_some());
+        let sealed = sealed.map(|slab| self.block_first(slab.number()).max(slot));
+        let rows = i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
+        let open = (self.base.saturating_add(rows) > slot).then_some(self.base.max(slot));
+        let next = sealed.into_iter().chain(open).min().filter(|next| *next <= last)?;
+        Some(next * self.interval + series.phase())
+    }
+
     /// The values nearest to `from`, `from + interval`, …; `NaN` where there is no sample.
     pub(crate) fn read(&self, lane: u32, from: i64, out: &mut [f64]) {
         self.read_as::<Set>(lane, from, out);

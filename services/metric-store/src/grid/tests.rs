@@ -246,3 +246,32 @@ fn freed_samples_are_counted_alike_at_any_hour() {
         }
     }
 }
+
+#[test]
+fn no_sample_lies_before_the_next_one_held() {
+    let mut grid = Grid::new(60, 77);
+    grid.add_lane();
+    grid.add_lane();
+    let times: Vec<i64> =
+        [0, 1, 2, 500, 501, 5000, 9000, 9001].iter().map(|slot| 1_700_000_013 + slot * 60).collect();
+    for &time in &times {
+        grid.write(0, time, 1.0, time);
+        grid.write(1, time - 100_000, 1.0, time);
+    }
+    for from in (times[0] - 200..times[7] + 200).step_by(7) {
+        let held = grid.next_held(0, from);
+        match times.iter().find(|time| **time >= from) {
+            None => assert_eq!(held, None, "{from}"),
+            Some(&next) => {
+                let held = held.unwrap();
+                assert!((from..=next).contains(&held), "{from}: {held}, not {next}");
+            }
+        }
+    }
+    // within a block it is not looked for, beyond it is
+    let skipped = grid.next_held(0, times[2] + 128 * 60).unwrap();
+    assert!(times[3] - skipped < 128 * 60, "{skipped}");
+    assert_eq!(grid.next_held(0, i64::MIN), Some(times[0]));
+    assert_eq!(grid.next_held(0, i64::MAX), None);
+    assert_eq!(grid.next_held(2, 0), None);
+}

@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cc_runtime::files;
+
 use super::{HostDirectory, Kind, archive, bin, json, kind_of, list, read_file};
 use crate::error::Error;
 use crate::host::HostKey;
@@ -55,7 +57,22 @@ pub(crate) fn run(
 ) -> Result<CleanedFiles, Error> {
     let mut cleaned = CleanedFiles::default();
     let failed = |source| Error::Open { path: directory.to_owned(), source };
-    let clusters = expired(directory, keep_from, &mut cleaned.problems).map_err(failed)?;
+    let mut clusters = expired(directory, keep_from, &mut cleaned.problems).map_err(failed)?;
+    // Two at once, as with `-cleanup-checkpoints` beside a running store, would archive the same files twice.
+    let _alone = match cleanup {
+        Cleanup::Archive { directory: target } if !clusters.is_empty() => match alone(target) {
+            Ok(lock) => {
+                cleaned.problems.clear();
+                clusters = expired(directory, keep_from, &mut cleaned.problems).map_err(failed)?;
+                Some(lock)
+            }
+            Err(problem) => {
+                cleaned.problems.push(format!("checkpoint files stay: {problem}"));
+                return Ok(cleaned);
+            }
+        },
+        _ => None,
+    };
     for (cluster, files) in clusters {
         match cleanup {
             Cleanup::Delete => delete(&files, &mut cleaned),
@@ -65,6 +82,18 @@ pub(crate) fn run(
     Ok(cleaned)
 }
 
+/// The right to archive below a directory, or why there is none.
+fn alone(target: &Path) -> Result<fs::File, String> {
+    files::create_directory(target).map_err(|error| cc_runtime::error::chain(&error))?;
+    let path = target.join(".lock");
+    let lock = fs::File::options().create(true).truncate(false).write(true).open(&path);
+    let locked = lock.and_then(|lock| lock.try_lock().map(|()| lock).map_err(io::Error::from));
+    locked.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => format!("another clean-up archives below {} now", target.display()),
+        _ => format!("{}: {error}", path.display()),
+    })
+}
+
 /// The files that are older than the retention, by cluster. `keep_from` says from when on a host's samples are kept.
 pub(crate) fn expired(
     directory: &Path,
@@ -72,32 +101,41 @@ pub(crate) fn expired(
     problems: &mut Vec<String>,
 ) -> io::Result<BTreeMap<String, Vec<Expired>>> {
     let mut clusters: BTreeMap<String, Vec<Expired>> = BTreeMap::new();
-    let mut hosts: Vec<HostDirectory> = list(directory)?.into_iter().flatten().collect();
+    let mut failed = |path: &Path, error| problems.push(format!("{}: {error}", path.display()));
+    let mut hosts: Vec<HostDirectory> = list(directory, &mut failed)?.into_iter().flatten().collect();
     hosts.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    for HostDirectory { cluster, host, path } in hosts {
-        let from = keep_from(&HostKey { cluster: cluster.as_str().into(), host: host.as_str().into() });
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&path)? {
-            let entry = entry?;
-            let name = entry.file_name().into_string().ok();
-            let Some((kind, Some(number))) = name.as_deref().and_then(kind_of) else { continue };
-            // A window ends behind its begin.
-            if number == 0 || number >= from || entry.file_type()?.is_dir() {
-                continue;
-            }
-            match end_of(&entry.path(), kind, number) {
-                Ok(end) if end < from => {
-                    found.push(Expired { host: host.clone(), path: entry.path(), kind, number });
-                }
-                Ok(_) => {}
-                Err(error) => problems.push(format!("{}: {error}", entry.path().display())),
-            }
+    for host in hosts {
+        let key = HostKey { cluster: host.cluster.as_str().into(), host: host.host.as_str().into() };
+        match expired_of(&host, keep_from(&key), problems) {
+            Ok(found) => clusters.entry(host.cluster).or_default().extend(found),
+            Err(error) => problems.push(format!("{}: {error}", host.path.display())),
         }
-        found.sort_unstable_by_key(|file| (file.number, file.kind));
-        clusters.entry(cluster).or_default().extend(found);
     }
     clusters.retain(|_, files| !files.is_empty());
     Ok(clusters)
+}
+
+/// The files of a host whose window ended before `from`, sorted.
+fn expired_of(host: &HostDirectory, from: i64, problems: &mut Vec<String>) -> io::Result<Vec<Expired>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&host.path)? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().ok();
+        let Some((kind, Some(number))) = name.as_deref().and_then(kind_of) else { continue };
+        // A window ends behind its begin.
+        if number == 0 || number >= from || entry.path().is_dir() {
+            continue;
+        }
+        match end_of(&entry.path(), kind, number) {
+            Ok(end) if end < from => {
+                found.push(Expired { host: host.host.clone(), path: entry.path(), kind, number });
+            }
+            Ok(_) => {}
+            Err(error) => problems.push(format!("{}: {error}", entry.path().display())),
+        }
+    }
+    found.sort_unstable_by_key(|file| (file.number, file.kind));
+    Ok(found)
 }
 
 /// When the window of a file ends; of a file without end, when it began.
@@ -121,6 +159,8 @@ fn delete<'a>(files: impl IntoIterator<Item = &'a Expired>, cleaned: &mut Cleane
     for file in files {
         match fs::remove_file(&file.path) {
             Ok(()) => cleaned.files += 1,
+            // Another clean-up was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => cleaned.problems.push(format!("{}: {error}", file.path.display())),
         }
     }
@@ -173,9 +213,33 @@ mod tests {
         let target = directory.path().join("parquet");
         fs::remove_file(host.join("160.json")).unwrap();
         let archive = Cleanup::Archive { directory: target.clone() };
+        let other = alone(&target).unwrap();
+        let busy = run(directory.path(), &archive, 1000, &|_| 350).unwrap();
+        assert_eq!((busy.files, busy.problems.len()), (0, 1));
+        assert!(host.join("200.bin").is_file());
+        drop(other);
         let archived = run(directory.path(), &archive, 1000, &|_| 350).unwrap();
         assert_eq!((archived.files, archived.problems), (1, vec![]));
         assert!(!target.join("fritz/1000.parquet").is_file(), "there was no sample in it");
         assert!(!host.join("200.bin").is_file());
+    }
+
+    /// A directory that cannot be read keeps its files, and only they stay.
+    #[test]
+    fn one_failing_directory_does_not_stop_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let host = |name: &str| directory.path().join("fritz").join(name);
+        for name in ["f1", "f2", "f3"] {
+            fs::create_dir_all(host(name)).unwrap();
+            fs::write(host(name).join("100.json"), r#"{"from":100,"to":200}"#).unwrap();
+        }
+        let keep_from = |key: &HostKey| {
+            if &*key.host == "f1" {
+                fs::remove_dir_all(host("f1")).unwrap();
+            }
+            300
+        };
+        let cleaned = run(directory.path(), &Cleanup::Delete, 1000, &keep_from).unwrap();
+        assert_eq!((cleaned.files, cleaned.problems.len()), (2, 1), "{:?}", cleaned.problems);
     }
 }

@@ -57,17 +57,22 @@ pub(crate) fn directory_of(directory: &Path, host: &Host) -> PathBuf {
     directory.join(&*host.key.cluster).join(&*host.key.host)
 }
 
-/// Writes one window of a host, from `from` (`None`: its oldest sample) to before `to`; returns its size, or `None` if there is nothing in
-/// it.
-pub(crate) fn window(
-    target: Target<'_>,
-    host: &Host,
-    from: Option<i64>,
-    to: i64,
-) -> Result<Option<u64>, files::Error> {
-    let content = content(&host.data(), from.unwrap_or(i64::MIN), to, target.names);
-    let Some(oldest) = content.series.iter().map(|series| series.start).min() else { return Ok(None) };
-    let window = Window { from: from.unwrap_or(oldest), to };
+/// The first time at or behind `from` at which a slot may begin that holds a sample; `None`: there is none.
+pub(crate) fn next(data: &HostData, from: i64) -> Option<i64> {
+    let begin = |column| {
+        let half = data.key(column)?.interval / 2;
+        let (grid, lane) = data.lane(column)?;
+        Some(grid.next_held(lane, from.saturating_add(half))?.saturating_sub(half).max(from))
+    };
+    (0..data.columns()).filter_map(begin).min()
+}
+
+/// Writes one window of a host; returns its size, or `None` if there is nothing in it.
+pub(crate) fn window(target: Target<'_>, host: &Host, window: Window) -> Result<Option<u64>, files::Error> {
+    let content = content(&host.data(), window, target.names);
+    if content.series.is_empty() {
+        return Ok(None);
+    }
     let bytes = match target.kind {
         Kind::Bin => content.to_bin(window, target.store),
         Kind::Json => content.to_json(window, target.store),
@@ -82,7 +87,7 @@ pub(crate) fn window(
     Ok(Some(bytes.len() as u64))
 }
 
-fn content(data: &HostData, from: i64, to: i64, names: &MetricNames) -> Content {
+fn content(data: &HostData, Window { from, to }: Window, names: &MetricNames) -> Content {
     let mut content = Content::default();
     for column in 0..data.columns() {
         let Some((key, (grid, lane))) = data.key(column).zip(data.lane(column)) else { continue };

@@ -131,3 +131,181 @@ async fn nothing_is_cleaned_up_right_after_the_start() {
     tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(names(&path).len(), 0);
 }
+
+#[test]
+fn a_host_that_cannot_be_written_does_not_hold_up_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(beside(root.path(), "a.ccx", Format::Bin));
+    let hosts = ["a", "b", "c", "d"];
+    for host in hosts {
+        write(&store, format!("load,host={host} value=2 {}", NOW - 600)).unwrap();
+    }
+    let cluster = root.path().join("checkpoints/c");
+    fs::create_dir_all(&cluster).unwrap();
+    for blocked in ["a", "c"] {
+        fs::write(cluster.join(blocked), "").unwrap();
+    }
+    let due = || store.export_due(NOW - 86_400, Duration::from_hours(12));
+    let first = due();
+    assert_eq!((first.files, first.failures), (2, 2));
+    let second = due();
+    assert_eq!((second.files, second.failures), (0, 0), "those that failed wait");
+    for host in ["b", "d"] {
+        assert_eq!(names(&cluster.join(host)).len(), 1);
+    }
+    for blocked in ["a", "c"] {
+        fs::remove_file(cluster.join(blocked)).unwrap();
+    }
+    assert_eq!(store.export_all().files, 2);
+}
+
+/// The last windows are written at the end of the process, maybe beside those that were due a moment before.
+#[test]
+fn windows_written_at_once_do_not_overlap() {
+    let root = tempfile::tempdir().unwrap();
+    let mut ours = beside(root.path(), "a.ccx", Format::Bin);
+    ours.workers = 4;
+    let store = open(ours);
+    let hosts: Vec<String> = (0..60).map(|number| format!("h{number}")).collect();
+    for host in &hosts {
+        let lines: Vec<String> =
+            (0..200).map(|step| format!("load,host={host} value={step} {}", NOW - step * 60)).collect();
+        write(&store, lines.join("\n")).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| store.export_due(NOW - 86_400, Duration::from_hours(12)));
+            scope.spawn(|| store.export_all());
+        }
+    });
+    for host in &hosts {
+        let path = root.path().join("checkpoints/c").join(host);
+        let mut windows: Vec<Window> = names(&path)
+            .iter()
+            .map(|name| bin::window(&fs::read(path.join(name)).unwrap()).unwrap())
+            .collect();
+        windows.sort_by_key(|window| window.from);
+        assert_eq!(windows.last().unwrap().to, NOW + 1);
+        assert!(windows.is_sorted_by(|a, b| a.to <= b.from), "{host}: {windows:?}");
+    }
+}
+
+/// At its start the reference passes over the last file if it began before the retention.
+#[test]
+fn windows_are_no_longer_than_an_interval() {
+    let hour = 3600;
+    let root = tempfile::tempdir().unwrap();
+    let mut ours = beside(root.path(), "a.ccx", Format::Bin);
+    ours.retention = Duration::ZERO;
+    let store = open(ours.clone());
+    let mut lines = String::new();
+    for time in [1, 20 * hour, 40 * hour, NOW - 30 * hour, NOW - 29 * hour, NOW - 60] {
+        writeln!(lines, "load,host=h value=2 {time}\ntick,host=h value=3 {time}").unwrap();
+    }
+    for step in 0..40 {
+        writeln!(lines, "odd,host=h value={step} {}", NOW - step * hour).unwrap();
+    }
+    write(&store, &lines).unwrap();
+    let before = dump(&store);
+    assert_eq!(store.export_all().failures, 0);
+    let path = host_directory(root.path());
+    let mut windows: Vec<Window> =
+        names(&path).iter().map(|name| bin::window(&fs::read(path.join(name)).unwrap()).unwrap()).collect();
+    windows.sort_by_key(|window| window.from);
+    assert!(windows.iter().all(|window| window.to - window.from <= 12 * hour), "{windows:?}");
+    assert!(windows.is_sorted_by(|a, b| a.to <= b.from), "{windows:?}");
+    assert_eq!(windows.len(), 7, "{windows:?}");
+    ours.directory = root.path().join("b.ccx");
+    assert_eq!(dump(&open(ours)), before);
+}
+
+/// The windows beside it, and files that were read before, hold what a damaged checkpoint of ours held.
+#[test]
+fn a_damaged_checkpoint_of_ours_is_mended_from_the_windows() {
+    let root = tempfile::tempdir().unwrap();
+    let ours = beside(root.path(), "a.ccx", Format::Bin);
+    let path = host_directory(root.path());
+    foreign(&path, Window { from: NOW - 600, to: NOW - 300 }, NOW - 600, &[1.0]);
+    let store = open(ours.clone());
+    write(&store, format!("load,host=h value=2 {}", NOW - 120)).unwrap();
+    store.keep_imported();
+    assert_eq!(store.export_all().files, 1);
+    store.checkpoint_all();
+    write(&store, format!("load,host=h value=3 {NOW}")).unwrap();
+    let before = dump(&store);
+    assert_eq!(before, "c/h// load -600=1.0 -120=2.0 0=3.0");
+    drop(store);
+    let shard = crate::shard::shard_of("c", "h");
+    let directory = ours.directory.join(format!("shard-{shard:02}"));
+    for name in names(&directory).into_iter().filter(|name| name.contains(".ccs")) {
+        fs::write(directory.join(name), "damaged").unwrap();
+    }
+    assert_eq!(dump(&open(ours)), before);
+}
+
+/// The registry of the last run may lack a metric that came since, and with it what a log says of it.
+#[tokio::test(start_paused = true)]
+async fn a_log_waits_for_the_metrics_of_this_process() {
+    let root = tempfile::tempdir().unwrap();
+    let ours = beside(root.path(), "a.ccx", Format::Bin);
+    let file = crate::testing::cluster_file("c");
+    let store = Store::open(ours.clone(), crate::testing::clock()).unwrap();
+    store.configure([("c", file.replace("\"load\"", "\"other\"").as_bytes())]).unwrap();
+    drop(store);
+    let path = host_directory(root.path());
+    fs::write(path.join("current.wal"), log(&[(NOW - 60, 2.0)])).unwrap();
+    let store = Store::open(ours, crate::testing::clock()).unwrap();
+    assert!(store.is_configured());
+    let tasks = Tasks::new();
+    crate::store::start(&store, &tasks, &Readiness::new());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!store.is_loaded());
+    store.configure([("c", file.as_bytes())]).unwrap();
+    store.wait_loaded(crate::store::Needed::ALL, Duration::from_mins(1)).await.unwrap();
+    assert_eq!(dump(&store), "c/h// load -60=2.0");
+}
+
+#[test]
+fn a_log_of_unknown_metrics_is_looked_at_again() {
+    let root = tempfile::tempdir().unwrap();
+    let ours = beside(root.path(), "a.ccx", Format::Bin);
+    let path = host_directory(root.path());
+    fs::write(path.join("current.wal"), log(&[(NOW - 60, 2.0)])).unwrap();
+    let store = Store::open(ours.clone(), crate::testing::clock()).unwrap();
+    store.configure_metrics(metrics().into_iter().filter(|(name, _)| name != "load"));
+    store.load().unwrap();
+    write(&store, format!("flops,host=h value=2 {NOW}")).unwrap();
+    store.keep_imported();
+    assert_eq!(store.export_all().files, 1);
+    assert!(names(&path).contains(&"current.wal".to_owned()));
+    assert!(dump(&reopen(store, &ours)).contains("load -60=2.0"));
+}
+
+/// Files are read again after a crash, unless a checkpoint of ours holds them: what is freed must be in one.
+#[test]
+fn what_is_freed_stays_freed_after_a_crash() {
+    let root = tempfile::tempdir().unwrap();
+    let ours = beside(root.path(), "a.ccx", Format::Bin);
+    let path = host_directory(root.path());
+    foreign(&path, Window { from: NOW - 600, to: NOW - 300 }, NOW - 600, &[1.0]);
+    let store = open(ours.clone());
+    store.free(&[vec!["c".to_owned()]], NOW + 3600).unwrap();
+    assert_eq!(dump(&store), "");
+    assert_eq!(dump(&reopen(store, &ours)), "");
+}
+
+#[test]
+fn selectors_within_others_are_logged_once() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(beside(root.path(), "a.ccx", Format::Bin));
+    write(&store, format!("load,host=h value=1 {}\nload,host=i value=1 {}", NOW - 60, NOW - 60)).unwrap();
+    let logged = || store.shards().iter().map(|shard| shard.log().bytes()).sum::<u64>();
+    let select = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let before = logged();
+    store.free(&[select(&[])], 5).unwrap();
+    let once = logged() - before;
+    let many: Vec<Vec<String>> =
+        (0..1000).flat_map(|_| [select(&["c", "h"]), select(&[]), select(&["c"])]).collect();
+    store.free(&many, 5).unwrap();
+    assert!(logged() - before <= 2 * once, "{} after {once}", logged() - before);
+}

@@ -30,6 +30,8 @@ pub(crate) struct Context<'a> {
     pub(crate) store: u64,
     /// Unix seconds.
     pub(crate) now: i64,
+    /// Whether a checkpoint of ours is damaged: then whatever fills a gap is taken, also from files that we wrote, or took before.
+    pub(crate) own_lost: bool,
     /// Files that end before are left out.
     pub(crate) keep_from: &'a dyn Fn(&HostKey) -> i64,
     /// The configured interval of a metric in a cluster.
@@ -76,6 +78,10 @@ pub(crate) fn import(
             report: &mut report,
         };
         if let Err(error) = import.directory(imported, restored, &mut found) {
+            // What is known of them still holds.
+            for (key, stamp) in imported.of_host(&host.cluster, &host.host) {
+                found.entry(key).or_insert(stamp);
+            }
             let path = host.path.display();
             tracing::error!(
                 directory = %path,
@@ -122,11 +128,13 @@ impl HostImport<'_, '_> {
         for entry in fs::read_dir(&self.host.path)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if entry.file_type()?.is_dir() {
+            if entry.path().is_dir() {
                 continue;
             }
             if cc_runtime::files::is_unfinished(name.as_ref()) {
-                fs::remove_file(entry.path())?;
+                if let Err(error) = fs::remove_file(entry.path()) {
+                    self.pass_over(entry.path(), format!("it cannot be removed: {error}"));
+                }
                 continue;
             }
             has_log |= name == LOG_NAME;
@@ -169,12 +177,12 @@ impl HostImport<'_, '_> {
         let path = self.host.path.join(&file.name);
         let key = self.key(&file.name);
         let result = fs::metadata(&path).and_then(|metadata| {
-            if let Some(stamp) = imported.get(&key).filter(|stamp| stamp.fits(&metadata)) {
+            if let Some(stamp) = self.known(imported, &key, &metadata) {
                 found.insert(key, stamp);
                 return Ok(Ok(stamp.to));
             }
             if let Some((window, own)) = glance(&path, file.kind, self.context.store)?
-                && (own || self.is_expired(window))
+                && ((own && !self.context.own_lost) || self.is_expired(window))
             {
                 return Ok(Ok(window.to));
             }
@@ -193,6 +201,16 @@ impl HostImport<'_, '_> {
             Ok(Err(damage)) => self.quarantine(path, &damage),
             Err(error) => self.pass_over(path, error.to_string()),
         }
+    }
+
+    /// What a checkpoint of ours holds of a file.
+    fn known(&self, imported: &Imported, key: &str, metadata: &fs::Metadata) -> Option<Stamp> {
+        imported.get(key).filter(|stamp| !self.context.own_lost && stamp.fits(metadata))
+    }
+
+    /// Whether what was written at `to` takes the place of what we have.
+    fn wins(&self, to: i64) -> bool {
+        !self.context.own_lost && self.own_last.is_none_or(|last| to >= last)
     }
 
     fn is_expired(&self, window: Window) -> bool {
@@ -235,7 +253,7 @@ impl HostImport<'_, '_> {
         if self.is_expired(window) {
             return Ok((to, Judged::Expired));
         }
-        let wins = self.own_last.is_none_or(|last| to >= last);
+        let wins = self.wins(to);
         let (context, host, keep_from) = (self.context, self.host, self.keep_from);
         let number =
             restored.host(&host.cluster, &host.host, crate::host::stagger(&host.cluster, &host.host));

@@ -73,6 +73,18 @@ impl Imported {
         self.files.get(key).copied()
     }
 
+    /// Whether a file is one that is known.
+    pub(crate) fn knows(&self, key: &str, metadata: &Metadata) -> bool {
+        self.get(key).is_some_and(|stamp| stamp.fits(metadata))
+    }
+
+    /// What is known of the files of a host.
+    pub(crate) fn of_host(&self, cluster: &str, host: &str) -> BTreeMap<String, Stamp> {
+        let prefix = super::import::key_of(cluster, host, "");
+        let of_host = self.files.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+        of_host.map(|(key, stamp)| (key.clone(), *stamp)).collect()
+    }
+
     /// Takes the files that were found at this start: the others are gone.
     pub(crate) fn replace(&mut self, files: BTreeMap<String, Stamp>) {
         if self.files != files {

@@ -73,9 +73,9 @@ pub fn start(store: &Arc<Store>, tasks: &Tasks, readiness: &Readiness) {
 
 async fn load(store: Arc<Store>, readiness: Readiness) -> Result<(), Error> {
     if store.imports_need_metrics() {
-        // The reference's logs do not say at which interval a metric comes.
         readiness.not_ready(WAITING);
-        let mut configured = store.configured.subscribe();
+        let (mut told, mut configured) = (store.told.subscribe(), store.configured.subscribe());
+        let _told = told.wait_for(|told| *told).await.is_ok();
         // The sender lives as long as the store.
         let _known = configured.wait_for(|known| *known).await.is_ok();
     }
@@ -143,16 +143,12 @@ async fn export(store: Arc<Store>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // As in the reference the first one is a while after the start: until then somebody may see that the clock is wrong.
     let mut cleaned = Instant::now();
-    let mut failed: Option<Instant> = None;
     loop {
         tick.tick().await;
-        if failed.is_some_and(|at| at.elapsed() < RETRY_AFTER) {
-            continue;
-        }
         let writer = Arc::clone(&store);
-        let exported = tokio::task::spawn_blocking(move || writer.export_due(started, CHECK_EVERY)).await;
-        let Ok(exported) = exported else { return };
-        failed = (exported.failures > 0).then(Instant::now);
+        if tokio::task::spawn_blocking(move || writer.export_due(started, CHECK_EVERY)).await.is_err() {
+            return;
+        }
         if store.is_loaded() && cleaned.elapsed() >= clean_every {
             cleaned = Instant::now();
             let cleanup = Arc::clone(&store);

@@ -58,10 +58,16 @@ impl Store {
     /// # Errors
     /// The log cannot be written; some selectors may be done.
     pub fn free(&self, selectors: &[Vec<String>], to: i64) -> Result<u64, Error> {
+        // What came from the reference's files must be in our own by then: read again it would be back.
+        self.keep_imported();
+        let mut selectors: Vec<&[String]> = selectors.iter().map(Vec::as_slice).collect();
+        selectors.sort_unstable();
+        // What lies below another one is freed with it; sorted, it stands behind it.
+        selectors.dedup_by(|below, above| below.starts_with(above));
         let mut gone = 0;
         for selector in selectors {
             let name = |place: usize| selector.get(place).map_or("", String::as_str);
-            let hosts: Vec<Arc<Host>> = match selector.as_slice() {
+            let hosts: Vec<Arc<Host>> = match selector {
                 [] => self.shards().iter().flat_map(|shard| shard.hosts(None)).collect(),
                 [cluster] => self.shards().iter().flat_map(|shard| shard.hosts(Some(cluster))).collect(),
                 [cluster, host, ..] => self.host(cluster, host).into_iter().collect(),

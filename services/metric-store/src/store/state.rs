@@ -61,6 +61,7 @@ impl Store {
         let new = make(registry.generation + 1);
         tracing::info!(metrics = new.len(), "metric registry set: {} metrics", new.len());
         self.configured.send_replace(!new.is_empty());
+        self.told.send_replace(true);
         *registry = Arc::new(new);
     }
 }

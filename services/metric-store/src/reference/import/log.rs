@@ -22,7 +22,7 @@ impl HostImport<'_, '_> {
         let path = self.host.path.join(LOG_NAME);
         let key = self.key(LOG_NAME);
         let read = fs::metadata(&path).and_then(|metadata| {
-            if let Some(stamp) = imported.get(&key).filter(|stamp| stamp.fits(&metadata)) {
+            if let Some(stamp) = self.known(imported, &key, &metadata) {
                 found.insert(key, stamp);
                 return Ok(None);
             }
@@ -119,7 +119,7 @@ impl HostImport<'_, '_> {
     fn records(&self, log: &Log, looked: &Looked<'_>, restored: &mut Restored) -> u64 {
         let (context, host) = (self.context, self.host);
         let usable = self.keep_from..=context.latest();
-        let wins = self.own_last.is_none_or(|last| looked.newest >= last);
+        let wins = self.wins(looked.newest);
         let number = restored.find(&host.cluster, &host.host);
         let Some(data) = number.and_then(|number| restored.data(number)) else { return 0 };
         let mut samples = 0;
