@@ -72,3 +72,78 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|_| Error::Invalid("interrupted".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use cc_runtime::config::Program;
+    use cc_runtime::env::MapEnv;
+
+    use super::*;
+    use crate::store::Pin;
+    use crate::testing::{NOW, clock, cluster_file, write};
+
+    fn config(root: &Path) -> Config {
+        let text = serde_json::json!({"main": {}, "metric-store": {
+            "retention-in-memory": "48h",
+            "memory-cap": 1,
+            "checkpoints": { "directory": root.join("checkpoints") },
+        }});
+        Config::parse(&text.to_string(), Program::Backend, &MapEnv::default()).unwrap().config
+    }
+
+    fn store(config: &Config) -> Arc<Store> {
+        Store::open(options_of(config, "tests").unwrap(), clock()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn expired_files_go_but_for_hosts_that_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let old = NOW - 50 * 3600;
+        let file = |host: &str, number: i64, text: String| {
+            let directory = root.path().join("checkpoints/c").join(host);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join(format!("{number}.json")), text).unwrap();
+        };
+        for host in ["a", "kept"] {
+            file(host, old - 60, format!(r#"{{"from":{},"to":{old}}}"#, old - 60));
+        }
+        let store = store(&config);
+        let pin = Pin { cluster: "c".to_owned(), host: "kept".to_owned(), from: old - 3600 };
+        store.pin(&[pin]).unwrap();
+        // beside a running store
+        let done = cleanup_checkpoints(&config, &clock()).await.unwrap();
+        assert_eq!(done, "Cleanup done: 1 checkpoint files deleted.");
+        assert!(root.path().join(format!("checkpoints/c/kept/{}.json", old - 60)).is_file());
+        file("a", old - 60, "broken".to_owned());
+        let error = cleanup_checkpoints(&config, &clock()).await.unwrap_err().to_string();
+        assert!(error.contains("(and 0 more; 0 files are done)"), "{error}");
+        assert!(root.path().join(format!("checkpoints/c/a/{}.json", old - 60)).is_file());
+    }
+
+    #[tokio::test]
+    async fn after_a_crash_the_rest_is_written() {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let store = store(&config);
+        store.configure([("c", cluster_file("c").as_bytes())]).unwrap();
+        store.load().unwrap();
+        write(&store, format!("load,host=f0101 value=1 {}", NOW - 60)).unwrap();
+        let error = export_checkpoints(&config, &clock()).await.unwrap_err();
+        assert!(matches!(error, Error::InUse { .. }), "{error}");
+        drop(store);
+        let place = root.path().join("checkpoints");
+        for files in [1, 0] {
+            let done = export_checkpoints(&config, &clock()).await.unwrap();
+            assert_eq!(
+                done,
+                format!("Export done: {files} checkpoint files written to {}.", place.display())
+            );
+        }
+        let files = fs::read_dir(place.join("c/f0101")).unwrap().count();
+        assert_eq!(files, 1);
+    }
+}
