@@ -85,7 +85,7 @@ impl Server {
             }
             Deployment::Split | Deployment::SplitTls => {
                 let mut command = Command::new(root().join("deploy/split-local"));
-                command.args(["-config", "config.json", "-restart"]);
+                command.args(["-config", "config.json", "-restart", "-loglevel", "info"]);
                 if deployment == Deployment::SplitTls {
                     command.arg("-tls");
                 }
