@@ -47,7 +47,8 @@ pub async fn archive(
     let cluster = clusters.clusters.get(&job.cluster).cloned();
     let (mut data, missing) = series(store, &job).await?;
     let layout = layout.clone();
-    cpu::run(move || {
+    // all of it was fetched: too late to be refused
+    cpu::wait(move || {
         data.post_process(true);
         let unit = |metric: &str| cluster.as_ref()?.metric(metric).map(|metric| metric.unit.clone());
         // The end of a job may be corrected when the store has long forgotten its samples.

@@ -230,17 +230,25 @@ pub(crate) fn job_query(request: QueryJobRequest, minimum_points: usize) -> Resu
     })
 }
 
-/// Answers step by step, as many at a time as there are processors, as fast as the messages are taken; dropped, it stops.
+/// Steps of one answer that are worked on at a time, at most: the processors are there for others, too.
+const STEPS_AT_ONCE: usize = 4;
+
+/// Answers step by step, some at a time, as fast as the messages are taken; dropped, it stops. A busy store refuses the first
+/// step; an answer that has begun is slow then, but whole.
 fn series(store: Arc<Store>, answer: JobAnswer) -> impl Stream<Item = Result<common::SeriesChunk, Status>> {
     let steps = answer.steps();
     let answer = Arc::new(answer);
     let step = move |number| {
         let (store, answer) = (Arc::clone(&store), Arc::clone(&answer));
-        cpu::run(move || answer.step(number, &store))
+        async move {
+            let step = move || answer.step(number, &store);
+            if number == 0 { cpu::run(step).await } else { cpu::wait(step).await }
+        }
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut next = 0;
-    stream::iter((0..steps).map(step)).buffered(threads).flat_map(move |parts| match parts {
+    stream::iter((0..steps).map(step)).buffered(threads.min(STEPS_AT_ONCE)).flat_map(move |parts| match parts
+    {
         Ok(parts) => stream::iter(messages(parts, &mut next)).map(Ok).left_stream(),
         Err(failure) => stream::iter([Err(Status::from(failure))]).right_stream(),
     })

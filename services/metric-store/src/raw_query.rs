@@ -92,7 +92,7 @@ impl RawQuery {
         let mut running: FuturesUnordered<_> = (0..threads.min(work.parts()))
             .map(|_| {
                 let (work, store) = (Arc::clone(&work), Arc::clone(&store));
-                cpu::run(move || work.run(&store))
+                cpu::wait(move || work.run(&store))
             })
             .collect();
         // Whoever still waits for a processor when everything is done is not needed.
@@ -107,7 +107,7 @@ impl RawQuery {
         drop(running);
         match failure.filter(|_| !work.is_done()) {
             Some(failure) => Err(failure),
-            None => cpu::run(move || caller.0.answer()).await,
+            None => cpu::wait(move || caller.0.answer()).await,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::thread::available_parallelism;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinError;
 
 use crate::error::{Failure, Kind};
@@ -33,6 +33,19 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     POOL.run(work).await
 }
 
+/// As [`run`], but waits for a place where that one refuses. For what was begun already and may not end half-way, and for
+/// work in the background; who uses it sees to it that a bounded number waits.
+///
+/// # Errors
+/// As [`run`], never [`Kind::Busy`].
+pub async fn wait<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    POOL.wait(work).await
+}
+
+fn busy() -> Failure {
+    Failure::new(Kind::Busy, "CPU_BUSY", "too much work is waiting")
+}
+
 impl Pool {
     fn new(threads: usize) -> Self {
         Self { threads: Semaphore::new(threads), places: Semaphore::new(threads * (1 + QUEUE_PER_THREAD)) }
@@ -42,8 +55,24 @@ impl Pool {
         &'static self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let busy = || Failure::new(Kind::Busy, "CPU_BUSY", "too much work is waiting");
         let place = self.places.try_acquire().map_err(|_full| busy())?;
+        self.work(place, work).await
+    }
+
+    async fn wait<T: Send + 'static>(
+        &'static self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        // never closed; in order, and before those who only try
+        let place = self.places.acquire().await.map_err(|_closed| busy())?;
+        self.work(place, work).await
+    }
+
+    async fn work<T: Send + 'static>(
+        &'static self,
+        place: SemaphorePermit<'static>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
         // never closed
         let thread = self.threads.acquire().await.map_err(|_closed| busy())?;
         let span = tracing::Span::current();
@@ -106,11 +135,14 @@ mod tests {
         }
         let refused = pool.run(|| ()).await.unwrap_err();
         assert_eq!((refused.kind(), refused.reason()), (Kind::Busy, "CPU_BUSY"));
+        let mut begun = Box::pin(pool.wait(|| 3));
+        assert!(begun.as_mut().now_or_never().is_none(), "what may not be refused waits");
         release.send(()).unwrap();
         assert_eq!(running.await, Ok(true));
         for (index, one) in waiting.into_iter().enumerate() {
             assert_eq!(one.await, Ok(index));
         }
+        assert_eq!(begun.await, Ok(3));
         assert_eq!(pool.run(|| 2).await, Ok(2));
     }
 
