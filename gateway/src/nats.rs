@@ -6,6 +6,7 @@
 //! applied in the order in which they came; the lanes are for bursts. Nobody is there to be told of a
 //! refusal: each is counted, and logged with the reason.
 
+mod ask;
 mod event;
 mod lane;
 mod line;
@@ -13,14 +14,18 @@ mod line;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cc_runtime::cpu;
+use cc_runtime::error::{Failure, Kind as Why};
 use cc_runtime::health::Health;
-use cc_runtime::nats::{Inbox, Link, Sparing};
+use cc_runtime::nats::{Inbox, Link, Message, Purpose, Sparing};
 use cc_runtime::tasks::{OnError, OnShutdown, Tasks};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
 
+use self::ask::JobDb;
 use self::event::{Event, Found, Kind};
-use self::lane::{Lane, Work};
+use self::lane::{Common, Lane, Work};
 use crate::metrics;
 use crate::state::State;
 
@@ -48,23 +53,25 @@ pub(crate) fn start(state: &State, health: &Health, tasks: &Tasks) {
         subjects.node_state
     );
     let group = Some(state.config().nats_client.queue_group.as_str());
-    let jobs = link.listen("job events", &subjects.job_event, group);
+    let jobs = link.listen(Purpose::JobEvents, &subjects.job_event, group);
     open(state, tasks, Kind::Job, jobs, subjects.job_concurrency);
-    let nodes = link.listen("node states", &subjects.node_state, group);
+    let nodes = link.listen(Purpose::NodeStates, &subjects.node_state, group);
     open(state, tasks, Kind::Node, nodes, subjects.node_concurrency);
 }
 
 /// One reader and `lanes` lanes.
 fn open(state: &State, tasks: &Tasks, kind: Kind, inbox: Inbox, lanes: usize) {
     let refusals = Arc::new(Sparing::default());
+    let common = Common::new(Arc::clone(&refusals), tasks.token());
+    let job_db = JobDb::new(state.clone());
     let lanes = (0..lanes.max(1)).map(|number| {
         let (sender, receiver) = mpsc::channel(LANE_EVENTS);
-        let lane = Lane::new(state.clone(), Arc::clone(&refusals), tasks.token());
+        let lane = Lane::new(job_db.clone(), common.clone());
         let name = format!("nats {} lane {number}", kind.what());
         tasks.spawn(name, OnError::Log, OnShutdown::Drain, lane.run(receiver));
         sender
     });
-    let reader = Reader { kind, lanes: lanes.collect(), refusals: Arc::clone(&refusals) };
+    let reader = Reader { kind, lanes: lanes.collect(), refusals };
     tasks.spawn(format!("nats {}", kind.what()), OnError::Log, OnShutdown::Drain, reader.run(inbox));
 }
 
@@ -79,16 +86,9 @@ impl Reader {
     async fn run(self, mut inbox: Inbox) {
         let mut last: Option<oneshot::Receiver<()>> = None;
         while let Some(message) = inbox.next().await {
-            let (kind, payload) = (self.kind, message.payload);
-            let found = if payload.len() > LARGE_BYTES {
-                // a job script may be a megabyte: not on the threads that serve everybody
-                cpu::run(move || event::read(&payload, kind))
-                    .await
-                    .unwrap_or_else(|lost| vec![Found::lost(&lost)])
-            } else {
-                event::read(&payload, kind)
-            };
-            let receipt = Arc::new(message.receipt);
+            let Message { payload, receipt } = message;
+            let kind = self.kind;
+            let found = read(payload, kind).await;
             for found in found {
                 match found {
                     Found::Event(event) => {
@@ -100,10 +100,11 @@ impl Reader {
                             // nothing is sent: the other end is dropped when the event is dealt with
                             let _dealt_with = before.await.is_err();
                         }
-                        let work = Work::new(event, Arc::clone(&receipt), done);
-                        // a lane ends after the last sender only
-                        if let Some(lane) = lane {
-                            let _sent = lane.send(work).await.is_ok();
+                        let work = Work::new(event, receipt.share(), done);
+                        let Some(lane) = lane else { continue };
+                        // a lane ends after the last sender, unless it panicked
+                        if let Err(SendError(work)) = lane.send(work).await {
+                            lane::unfinished(work, "its lane has ended").await;
                         }
                     }
                     Found::Other => metrics::nats_events(kind.word(), "ignored"),
@@ -113,7 +114,7 @@ impl Reader {
                     }
                 }
             }
-            lane::acknowledge(receipt).await;
+            receipt.done().await;
         }
     }
 
@@ -136,5 +137,43 @@ impl Reader {
         }
         let lanes = u64::try_from(self.lanes.len()).unwrap_or(1).max(1);
         self.lanes.get(usize::try_from(hasher.finish() % lanes).unwrap_or(0))
+    }
+}
+
+/// Takes a message apart, a large one off the threads that serve everybody: a job script may be a megabyte.
+async fn read(payload: Bytes, kind: Kind) -> Vec<Found> {
+    if payload.len() <= LARGE_BYTES {
+        return event::read(&payload, kind);
+    }
+    let work = payload.clone();
+    let found = cpu::wait(move || event::read(&work, kind)).await;
+    found.unwrap_or_else(|lost| read_here(&payload, kind, &lost))
+}
+
+/// No other thread has read it. An event is never refused because of that, unless reading itself is what failed.
+fn read_here(payload: &[u8], kind: Kind, lost: &Failure) -> Vec<Found> {
+    match lost.kind() {
+        Why::Internal => vec![Found::Wrong(lost.to_string())],
+        _ => event::read(payload, kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_event_is_read_whoever_has_time_for_it() {
+        let script = "x".repeat(LARGE_BYTES);
+        let text = format!(r#"job,function=stop_job event="{{\"jobId\":7,\"cluster\":\"{script}\"}}" 5"#);
+        let payload = Bytes::from(text.into_bytes());
+        let is_stop =
+            |found: &[Found]| matches!(found, [Found::Event(Event::Stop(stop))] if stop.job_id == 7);
+        assert!(is_stop(&read(payload.clone(), Kind::Job).await));
+        for why in [Why::Busy, Why::Unavailable] {
+            assert!(is_stop(&read_here(&payload, Kind::Job, &Failure::new(why, "CPU_BUSY", "busy"))));
+        }
+        let panicked = Failure::new(Why::Internal, "PANIC", "internal error");
+        assert!(matches!(&read_here(&payload, Kind::Job, &panicked)[..], [Found::Wrong(_)]));
     }
 }

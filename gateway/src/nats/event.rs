@@ -55,13 +55,6 @@ pub(super) enum Found {
     Wrong(String),
 }
 
-impl Found {
-    /// The reading itself failed.
-    pub(super) fn lost(lost: &impl std::fmt::Display) -> Self {
-        Self::Wrong(lost.to_string())
-    }
-}
-
 /// Takes a message apart. Total.
 pub(super) fn read(payload: &[u8], kind: Kind) -> Vec<Found> {
     let text = match std::str::from_utf8(payload) {

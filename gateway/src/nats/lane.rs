@@ -2,11 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cc_proto::common::v1::Job;
-use cc_proto::job_db::v1::StartJobRequest;
-use cc_runtime::caller::{self, Caller, How, Role};
 use cc_runtime::error::{self, Kind};
 use cc_runtime::nats::{Receipt, Sparing};
 use tokio::sync::{mpsc, oneshot};
@@ -14,14 +12,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::ask::Apply;
 use super::event::Event;
 use crate::metrics;
-use crate::state::State;
 
-/// A stop whose job is not known waits so long for the start: another gateway may be about to apply it.
+/// A stop whose job is not known waits at least so long for the start: another gateway may be about to apply it. Where a
+/// stream would send that start again, the stop waits for it twice as long as that takes.
 const PARK: Duration = Duration::from_mins(1);
-/// Between two looks for the start.
+/// Until the first look for the start; then it doubles up to the second figure.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(15);
 /// Stops that wait at once in a lane; the oldest gives way.
 const PARKED_MAX: usize = 1024;
 /// The pause before an event is tried again while job-db is not there, doubled up to the second figure.
@@ -29,29 +29,24 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often an event is tried that makes job-db fail.
 const FAILURES_MAX: u32 = 5;
-/// At the end of the process an event is tried so often.
+/// At the end of the process an event is tried so often, and each answer waited for so long. Nothing is tried any more
+/// after the first one for which that was in vain: the process has to end, and be heard on what it leaves.
 const LAST_TRIES: u32 = 3;
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// An event on its way.
 #[derive(Debug)]
 pub(super) struct Work {
     event: Event,
-    receipt: Arc<Receipt>,
+    receipt: Receipt,
     /// Dropped when the event is dealt with, or waits for another one.
     done: Option<oneshot::Sender<()>>,
 }
 
 impl Work {
-    /// Of a message with that receipt. `done` is dropped as soon as the next event may be applied.
-    pub(super) fn new(event: Event, receipt: Arc<Receipt>, done: oneshot::Sender<()>) -> Self {
+    /// With its share of the message's receipt. `done` is dropped as soon as the next event may be applied.
+    pub(super) fn new(event: Event, receipt: Receipt, done: oneshot::Sender<()>) -> Self {
         Self { event, receipt, done: Some(done) }
-    }
-}
-
-/// Acknowledges a message when the last of its events is done.
-pub(super) async fn acknowledge(receipt: Arc<Receipt>) {
-    if let Some(receipt) = Arc::into_inner(receipt) {
-        receipt.done().await;
     }
 }
 
@@ -63,6 +58,8 @@ pub(super) fn more(held_back: u64) -> String {
 struct Parked {
     work: Work,
     look: Instant,
+    /// Until the look after that.
+    pause: Duration,
     until: Instant,
 }
 
@@ -76,26 +73,32 @@ enum Verdict {
     Unfinished(String),
 }
 
-/// See the module.
-pub(super) struct Lane {
-    state: State,
-    caller: Caller,
+/// What the lanes of a subject have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
     refusals: Arc<Sparing>,
+    /// Cancelled when the process ends.
     stop: CancellationToken,
+    /// The process ends, and there is nobody to apply what is left.
+    hopeless: Arc<AtomicBool>,
+}
+
+impl Common {
+    pub(super) fn new(refusals: Arc<Sparing>, stop: CancellationToken) -> Self {
+        Self { refusals, stop, hopeless: Arc::default() }
+    }
+}
+
+/// See the module.
+pub(super) struct Lane<A> {
+    job_db: A,
+    common: Common,
     parked: VecDeque<Parked>,
 }
 
-impl Lane {
-    /// `stop` is cancelled when the process ends.
-    pub(super) fn new(state: State, refusals: Arc<Sparing>, stop: CancellationToken) -> Self {
-        // whoever may publish may do what a program with a token may
-        let caller = Caller {
-            name: "nats".to_owned(),
-            roles: vec![Role::Api],
-            projects: Vec::new(),
-            how: How::ApiToken,
-        };
-        Self { state, caller, refusals, stop, parked: VecDeque::new() }
+impl<A: Apply> Lane<A> {
+    pub(super) fn new(job_db: A, common: Common) -> Self {
+        Self { job_db, common, parked: VecDeque::new() }
     }
 
     /// Works until the last sender is gone and everything is done.
@@ -118,7 +121,7 @@ impl Lane {
         }
         for Parked { work, .. } in std::mem::take(&mut self.parked) {
             match self.apply(&work.event).await {
-                Verdict::NotYet(text) => unfinished(&work, &text),
+                Verdict::NotYet(text) => unfinished(work, &text).await,
                 verdict => self.settle(work, verdict).await,
             }
         }
@@ -128,10 +131,10 @@ impl Lane {
         match self.apply(&work.event).await {
             Verdict::NotYet(_) => self.park(work).await,
             verdict => {
-                let started = matches!(work.event, Event::Start(_));
+                let started = job_id(&work.event).filter(|_| matches!(work.event, Event::Start(_)));
                 self.settle(work, verdict).await;
-                if started && !self.parked.is_empty() {
-                    self.look_now();
+                if let Some(started) = started {
+                    self.look_now(started);
                 }
             }
         }
@@ -146,13 +149,23 @@ impl Lane {
             self.settle(oldest.work, Verdict::Done("refused", Some(text))).await;
         }
         let now = Instant::now();
-        self.parked.push_back(Parked { work, look: now + LOOK_EVERY, until: now + PARK });
+        let park = work.receipt.comes_again_after().map_or(PARK, |again| PARK.max(again * 2));
+        self.parked.push_back(Parked {
+            work,
+            look: now + LOOK_EVERY,
+            pause: LOOK_EVERY * 2,
+            until: now + park,
+        });
     }
 
-    /// A job has started: perhaps the one that somebody waits for.
-    fn look_now(&mut self) {
+    /// A job has started: perhaps somebody waits for it.
+    fn look_now(&mut self, started: i64) {
         let now = Instant::now();
-        self.parked.iter_mut().for_each(|parked| parked.look = now);
+        for parked in &mut self.parked {
+            if job_id(&parked.work.event) == Some(started) {
+                parked.look = now;
+            }
+        }
     }
 
     /// Tries the stops whose turn it is.
@@ -165,7 +178,9 @@ impl Lane {
             }
             match self.apply(&parked.work.event).await {
                 Verdict::NotYet(_) if now < parked.until => {
-                    parked.look = now + LOOK_EVERY;
+                    // the last look is when the time is over
+                    parked.look = (now + parked.pause).min(parked.until);
+                    parked.pause = (parked.pause * 2).min(LOOK_EVERY_MAX);
                     self.parked.push_back(parked);
                 }
                 Verdict::NotYet(text) => {
@@ -182,21 +197,37 @@ impl Lane {
             Verdict::Done(outcome, told) => {
                 metrics::nats_events(kind(&work.event), outcome);
                 if let Some(text) = told
-                    && let Some(before) = self.refusals.turn()
+                    && let Some(before) = self.common.refusals.turn()
                 {
                     tracing::warn!("NATS: {} refused: {text}{}", name(&work.event), more(before));
                 }
-                acknowledge(work.receipt).await;
+                work.receipt.done().await;
             }
-            Verdict::NotYet(text) | Verdict::Unfinished(text) => unfinished(&work, &text),
+            Verdict::NotYet(text) | Verdict::Unfinished(text) => unfinished(work, &text).await,
         }
     }
 
     /// Asks job-db, again and again while it is not there.
     async fn apply(&self, event: &Event) -> Verdict {
+        let Common { stop, hopeless, .. } = &self.common;
         let (mut pause, mut failures, mut last_tries) = (PAUSE, 0, 0);
         loop {
-            let status = match self.ask(event).await {
+            if hopeless.load(Ordering::Relaxed) {
+                return Verdict::Unfinished("nor was one before it".to_owned());
+            }
+            let late = async {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST_ANSWER).await;
+            };
+            let answer = tokio::select! {
+                biased;
+                answer = self.job_db.apply(event) => answer,
+                () = late => {
+                    hopeless.store(true, Ordering::Relaxed);
+                    return Verdict::Unfinished("no answer".to_owned());
+                }
+            };
+            let status = match answer {
                 Ok(()) => return Verdict::Done("applied", None),
                 Err(status) => status,
             };
@@ -205,9 +236,13 @@ impl Lane {
                 Kind::Internal if failures < FAILURES_MAX => failures += 1,
                 _ => return refusal(event, &status),
             }
-            if self.stop.is_cancelled() {
+            if stop.is_cancelled() {
+                if last_tries == 0 {
+                    pause = PAUSE;
+                }
                 last_tries += 1;
                 if last_tries >= LAST_TRIES {
+                    hopeless.store(true, Ordering::Relaxed);
                     return Verdict::Unfinished(status.message().to_owned());
                 }
             } else if pause == PAUSE_MAX {
@@ -215,48 +250,21 @@ impl Lane {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.stop.cancelled(), if last_tries == 0 => {}
+                () = stop.cancelled(), if last_tries == 0 => {}
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
-
-    async fn ask(&self, event: &Event) -> Result<(), Status> {
-        let mut job_db = self.state.job_db();
-        match event {
-            Event::Start(request) => {
-                job_db.start_job(caller::request(StartJobRequest::clone(request), &self.caller)).await?;
-            }
-            Event::Stop(request) => {
-                let stopped = job_db.stop_job(caller::request(request.clone(), &self.caller)).await?;
-                let Job { id, cluster, job_id, user, start_time, .. } =
-                    stopped.into_inner().job.unwrap_or_default();
-                tracing::info!(
-                    "NATS: archiving job (dbid: {id}): cluster={cluster}, jobId={job_id}, user={user}, startTime={start_time}"
-                );
-            }
-            Event::Nodes(request) => {
-                let reported = job_db.report_nodes(caller::request(request.clone(), &self.caller)).await?;
-                let skipped = reported.into_inner().skipped;
-                if let Some(first) = skipped.first() {
-                    tracing::warn!(
-                        "NATS: {} nodes are in no subcluster and were skipped, the first is {first}",
-                        skipped.len()
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
-/// The process ends in the middle of it.
-fn unfinished(work: &Work, text: &str) {
+/// Nobody will apply it here: the process ends in the middle of it.
+pub(super) async fn unfinished(work: Work, text: &str) {
     metrics::nats_events(kind(&work.event), "unfinished");
     tracing::error!(
         "NATS: {} was not applied before the end of this process ({text}); a durable stream sends it again",
         name(&work.event)
     );
+    work.receipt.give_up().await;
 }
 
 fn refusal(event: &Event, status: &Status) -> Verdict {
@@ -274,6 +282,14 @@ fn kind(event: &Event) -> &'static str {
     match event {
         Event::Start(_) | Event::Stop(_) => "job",
         Event::Nodes(_) => "nodestate",
+    }
+}
+
+fn job_id(event: &Event) -> Option<i64> {
+    match event {
+        Event::Start(request) => request.job.as_ref().map(|job| job.job_id),
+        Event::Stop(request) => Some(request.job_id),
+        Event::Nodes(_) => None,
     }
 }
 
@@ -297,3 +313,6 @@ fn name(event: &Event) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

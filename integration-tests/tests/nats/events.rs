@@ -1,10 +1,11 @@
 //! Starts, stops and node states.
 
+use async_nats::jetstream;
 use cc_integration_tests::{broker::Broker, recording::now, server::Deployment, wait};
 use futures::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::house::{CLUSTER, House, JOBS, LIMIT, NODES, line, send, start, stop};
+use crate::house::{CLUSTER, House, JOBS, LIMIT, NODES, STEP, line, minute, send, site, start, stop};
 
 const PAIRS: i64 = 200;
 
@@ -27,10 +28,12 @@ pub async fn every_job_that_started_and_stopped_is_stopped(deployment: Deploymen
             }
         }
     }
-    // A stop that comes before its start waits for it.
+    // A stop that comes before its start waits for it; the start has a long script.
     let early = PAIRS + 1;
+    let mut long = start(early, began);
+    long["metaData"]["jobScript"] = json!("#!/bin/sh\n".repeat(20_000));
     send(&nats, JOBS, line("job,function=stop_job", &stop(early, began + early))).await;
-    send(&nats, JOBS, line("job,function=start_job", &start(early, began))).await;
+    send(&nats, JOBS, line("job,function=start_job", &long)).await;
     nats.flush().await.expect("sent");
     let jobs = house.all_stopped(usize::try_from(early).expect("few")).await;
     let expected: Vec<_> = (1..=early).map(|id| (id, "completed".to_owned(), id)).collect();
@@ -84,6 +87,69 @@ pub async fn what_is_wrong_costs_only_itself(deployment: Deployment) {
     house.close();
 }
 
+/// Each reader gets all of a subject that several of them listen to, however they name it.
+pub async fn one_subject_for_everything(deployment: Deployment) {
+    one_subject(&Broker::start(&[]), json!({}), deployment).await;
+}
+
+/// The same where a stream keeps it.
+pub async fn one_durable_subject_for_everything(deployment: Deployment) {
+    let broker = Broker::start(&["-js"]);
+    let context = jetstream::new(broker.client().await);
+    let subjects = vec!["site.>".to_owned()];
+    let config = jetstream::stream::Config { name: "cc".to_owned(), subjects, ..Default::default() };
+    context.create_stream(config).await.expect("a stream");
+    one_subject(&broker, json!({"durable": "hub"}), deployment).await;
+}
+
+async fn one_subject(broker: &Broker, nats_client: Value, deployment: Deployment) {
+    const SUBJECT: &str = "site.all";
+    const COUNT: i64 = 30;
+    let site = site(&broker.url(), &json!([{"subscribe-to": SUBJECT, "cluster-tag": CLUSTER}]));
+    site.configure(|config| {
+        config["main"]["api-subjects"] =
+            json!({"subject-job-event": SUBJECT, "subject-node-state": "site.*"});
+        config["nats-client"] = nats_client;
+    });
+    let house = House::of(site, deployment).await;
+    let taken = ["job events from", "node states from", "samples from"];
+    wait::until("the hub listens", LIMIT, || async {
+        let log = std::fs::read_to_string(house.site.file("server.log")).unwrap_or_default();
+        let missing = taken.iter().find(|what| !log.contains(&format!("taking {what}")));
+        missing.map_or(Ok(()), |missing| Err(format!("no {missing}\n{}", house.server.log_tail())))
+    })
+    .await;
+    let nats = broker.client().await;
+    let (began, from) = (now() - 3600, minute() - 3600);
+    for id in 1..=COUNT {
+        let host = format!("s{id:02}");
+        let report = json!({"cluster": CLUSTER, "nodes": [{"hostname": host, "states": ["DOWN"]}]});
+        send(&nats, SUBJECT, line("job,function=start_job", &start(id, began))).await;
+        send(&nats, SUBJECT, line("nodestate", &report)).await;
+        send(&nats, SUBJECT, line("job,function=stop_job", &stop(id, began + id))).await;
+        send(&nats, SUBJECT, format!("load,hostname={host},type=node value={id} {from}\n")).await;
+    }
+    nats.flush().await.expect("sent");
+    house.all_stopped(usize::try_from(COUNT).expect("few")).await;
+    wait::until("the node states and the samples are there", LIMIT, || async {
+        let query = "{nodes(filter:[]){items{hostname schedulerState}}}";
+        let nodes = house.operator.graphql(query, json!({})).await["nodes"]["items"].clone();
+        let nodes = nodes.as_array().map_or(0, Vec::len);
+        let mut samples = 0;
+        for id in 1..=COUNT {
+            let values = house.values(CLUSTER, &format!("s{id:02}"), from, from + STEP).await;
+            samples += i64::from(values.first() == Some(&Some(id as f64)));
+        }
+        if (nodes, samples) == (30, COUNT) {
+            Ok(())
+        } else {
+            Err(format!("{nodes} nodes, {samples} samples\n{}", house.server.log_tail()))
+        }
+    })
+    .await;
+    house.close();
+}
+
 pub async fn gateways_of_a_site_share_the_events(deployment: Deployment) {
     const EVENTS: usize = 60;
     let broker = Broker::start(&[]);
@@ -91,7 +157,7 @@ pub async fn gateways_of_a_site_share_the_events(deployment: Deployment) {
     let nats = broker.client().await;
     // Stands for another gateway: it is in the same group.
     let other = broker.client().await;
-    let mut others = other.queue_subscribe(JOBS, "cc-backend".to_owned()).await.expect("subscribed");
+    let mut others = other.queue_subscribe(JOBS, "cc-backend-job".to_owned()).await.expect("subscribed");
     other.flush().await.expect("known to the broker");
     for id in 1..=EVENTS {
         let id = i64::try_from(id).expect("few");

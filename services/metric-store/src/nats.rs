@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cc_runtime::config::Config;
 use cc_runtime::health::Health;
-use cc_runtime::nats::{Inbox, Link, Message, Sparing};
+use cc_runtime::nats::{Inbox, Link, Message, Purpose, Sparing};
 use cc_runtime::tasks::{OnError, OnShutdown, Tasks};
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,7 @@ pub(crate) fn start(store: &Arc<Store>, config: &Config, health: &Health, tasks:
             refusals: Sparing::default(),
             stop: tasks.token(),
         };
-        let inbox = link.listen("samples", subject, None);
+        let inbox = link.listen(Purpose::Samples, subject, None);
         tasks.spawn(format!("nats samples {subject}"), OnError::Log, OnShutdown::Drain, worker.run(inbox));
     }
 }
@@ -72,6 +72,8 @@ impl Worker {
         while let Some(Message { payload, receipt }) = inbox.next().await {
             if self.store_lines(&payload).await {
                 receipt.done().await;
+            } else {
+                receipt.give_up().await;
             }
         }
     }

@@ -9,6 +9,8 @@
 mod connect;
 mod durable;
 mod inbox;
+mod purpose;
+mod receipt;
 mod sparing;
 
 use std::fmt;
@@ -16,7 +18,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use self::inbox::{Inbox, Message, Receipt};
+pub use self::inbox::{Inbox, Message};
+pub use self::purpose::Purpose;
+pub use self::receipt::{Broker, Receipt, Word};
 pub use self::sparing::Sparing;
 
 use crate::config::Config;
@@ -68,10 +72,12 @@ impl Link {
         Some(link)
     }
 
-    /// Listens to a subject, which may have wildcards. `what` names its messages in the log and in metrics, e.g.
-    /// `job events`. Members of one `group` share the messages.
-    pub fn listen(&self, what: &'static str, subject: &str, group: Option<&str>) -> Inbox {
-        inbox::open(self, what, subject, group.filter(|group| !group.is_empty()))
+    /// Listens to a subject, which may have wildcards. Everybody who listens for the same purpose in one `group` shares the
+    /// messages; listeners for different purposes get all of them, whatever their subjects are.
+    pub fn listen(&self, purpose: Purpose, subject: &str, group: Option<&str>) -> Inbox {
+        // A broker knows a group by its name alone, also across subjects that overlap.
+        let group = group.filter(|group| !group.is_empty()).map(|group| purpose.named(group));
+        inbox::open(self, purpose, subject, group)
     }
 
     /// The connection, as soon as there is one.

@@ -42,7 +42,8 @@ pub struct NatsClient {
     pub tls_cert_file: Option<PathBuf>,
     /// `tls-key-file`: its PEM key.
     pub tls_key_file: Option<PathBuf>,
-    /// `queue-group`: all gateways of a site share it, so each job event and node report goes to one of them.
+    /// `queue-group`: all gateways of a site share it, so each job event and node report goes to one of them. In the broker
+    /// it is two groups, `…-job` and `…-node`: both kinds may come by one subject.
     /// Default `cc-backend`; empty: every gateway takes every message.
     pub queue_group: String,
     /// `durable`: begin of the names of durable `JetStream` consumers. Where a stream holds a subject we listen to, its

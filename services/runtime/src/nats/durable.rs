@@ -9,31 +9,30 @@ use async_nats::jetstream::context::{GetStreamByNameErrorKind, RequestError, Req
 use async_nats::jetstream::stream::RetentionPolicy;
 use async_nats::jetstream::{self, Context};
 
+use super::Purpose;
 use super::inbox::Listener;
 use crate::tasks::chain;
 
-/// A message that was neither acknowledged nor lost with its process comes again after this time: longer than anything
-/// waits here for its turn.
-const ACK_WAIT: Duration = Duration::from_mins(5);
+/// A message whose reader was not heard of for so long comes again. Short: others may wait for what it says. While it
+/// waits here the broker hears of it.
+const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Messages that the broker hands out before the first of them is acknowledged.
 const UNACKNOWLEDGED_MAX: i64 = 4096;
 /// Messages asked for at once; each may be as large as the broker allows.
 const BATCH: usize = 64;
 
-/// The messages of a durable consumer; `None` when no stream holds the subject.
-pub(super) async fn messages(
-    listener: &Listener,
-    client: &Client,
-    prefix: &str,
-) -> Result<Option<pull::Stream>, String> {
+/// A consumer.
+pub(super) struct Durable {
+    pub(super) messages: pull::Stream,
+    /// When a message comes again of which nothing was heard.
+    pub(super) again: Duration,
+}
+
+/// The messages of a durable consumer; `None` when none is asked for or no stream holds the subject.
+pub(super) async fn open(listener: &Listener, client: &Client) -> Result<Option<Durable>, String> {
+    let Some(prefix) = &listener.link.0.client.durable else { return Ok(None) };
     let context = jetstream::new(client.clone());
-    let Some(stream) = stream_of(&context, &listener.subject).await? else {
-        tracing::warn!(
-            "NATS: no stream holds {:?}: nats-client.durable does nothing there, what is sent while nobody listens is lost",
-            listener.subject
-        );
-        return Ok(None);
-    };
+    let Some(stream) = stream_of(&context, &listener.subject).await? else { return Ok(None) };
     let stream = context.get_stream(&stream).await.map_err(|error| chain(&error))?;
     // Such a stream is emptied by its consumers and takes no other policy. Of the others a new consumer takes what comes
     // from now on: starts and stops of last month are no news.
@@ -41,7 +40,7 @@ pub(super) async fn messages(
         RetentionPolicy::WorkQueue => DeliverPolicy::All,
         RetentionPolicy::Limits | RetentionPolicy::Interest => DeliverPolicy::New,
     };
-    let name = consumer_name(prefix, &listener.subject);
+    let name = consumer_name(prefix, listener.purpose, &listener.subject);
     let config = pull::Config {
         durable_name: Some(name.clone()),
         description: Some("cc-backend".to_owned()),
@@ -59,8 +58,10 @@ pub(super) async fn messages(
             "the durable consumer {name} exists already, for {filter:?}; choose another nats-client.durable, or remove it"
         ));
     }
+    let again = consumer.cached_info().config.ack_wait;
     let messages = consumer.stream().max_messages_per_batch(BATCH).messages().await;
-    messages.map(Some).map_err(|error| chain(&error))
+    let messages = messages.map_err(|error| chain(&error))?;
+    Ok(Some(Durable { messages, again: if again.is_zero() { ACK_WAIT } else { again } }))
 }
 
 async fn stream_of(context: &Context, subject: &str) -> Result<Option<String>, String> {
@@ -74,8 +75,8 @@ async fn stream_of(context: &Context, subject: &str) -> Result<Option<String>, S
     if off || error.kind() == GetStreamByNameErrorKind::NotFound { Ok(None) } else { Err(chain(&error)) }
 }
 
-/// A consumer's name has no dots and wildcards.
-fn consumer_name(prefix: &str, subject: &str) -> String {
+/// A consumer's name has no dots and wildcards. Each purpose has one of its own: readers of one consumer share its messages.
+fn consumer_name(prefix: &str, purpose: Purpose, subject: &str) -> String {
     let subject: String = subject
         .chars()
         .map(|char| match char {
@@ -85,7 +86,7 @@ fn consumer_name(prefix: &str, subject: &str) -> String {
             _ => "_".to_owned(),
         })
         .collect();
-    format!("{prefix}-{subject}")
+    format!("{}-{subject}", purpose.named(prefix))
 }
 
 #[cfg(test)]
@@ -94,7 +95,9 @@ mod tests {
 
     #[test]
     fn consumers_are_named_by_their_subjects() {
-        assert_eq!(consumer_name("hub", "cc.job.*.event.>"), "hub-cc_job_any_event_all");
-        assert_eq!(consumer_name("hub", "a b/ü"), "hub-a_b__");
+        let name = |purpose, subject| consumer_name("hub", purpose, subject);
+        assert_eq!(name(Purpose::JobEvents, "cc.job.*.event.>"), "hub-job-cc_job_any_event_all");
+        assert_eq!(name(Purpose::NodeStates, "a b/ü"), "hub-node-a_b__");
+        assert_eq!(name(Purpose::Samples, "cc"), "hub-samples-cc");
     }
 }

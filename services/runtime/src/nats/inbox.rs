@@ -6,10 +6,12 @@ use std::time::Duration;
 use async_nats::{Client, Subscriber, jetstream};
 use bytes::Bytes;
 use futures::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{IN_FLIGHT_BYTES, Link, Sparing, durable};
+use super::durable::{self, Durable};
+use super::receipt::{Broker, Receipt, Waiting};
+use super::{IN_FLIGHT_BYTES, Link, Purpose, Sparing};
 use crate::tasks::{OnError, OnShutdown, chain};
 
 /// Messages of one subject that wait at most.
@@ -18,7 +20,10 @@ const MESSAGES_MAX: usize = 1 << 16;
 const OVERHEAD_BYTES: usize = 256;
 /// Pause before listening is tried anew.
 const PAUSE: Duration = Duration::from_secs(1);
-/// What the broker has sent already is taken at the end of the process for so long.
+/// Pause before a stream is looked for again where there was none, doubled up to the second figure.
+const STREAM_PAUSE: Duration = Duration::from_secs(5);
+const STREAM_PAUSE_MAX: Duration = Duration::from_mins(1);
+/// What the broker has sent already is taken at the end for so long.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// One message.
@@ -28,36 +33,6 @@ pub struct Message {
     pub payload: Bytes,
     /// To be told when everything that the message says is stored, or refused for good.
     pub receipt: Receipt,
-}
-
-/// The duty to acknowledge a message. Dropped instead of [`Receipt::done`], a stream sends it again later.
-pub struct Receipt {
-    acker: Option<jetstream::message::Acker>,
-    /// Room for other messages, given back with the receipt.
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-impl std::fmt::Debug for Receipt {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Receipt").field("durable", &self.acker.is_some()).finish_non_exhaustive()
-    }
-}
-
-impl Receipt {
-    /// Nobody waits for this one: of a message that did not come from a broker.
-    pub fn none() -> Self {
-        Self { acker: None, _room: None }
-    }
-
-    /// The message is dealt with.
-    pub async fn done(self) {
-        if let Some(acker) = self.acker
-            && let Err(error) = acker.ack().await
-        {
-            // It comes again; doing it twice changes nothing.
-            tracing::warn!("NATS: a message was not acknowledged: {error}");
-        }
-    }
 }
 
 /// The messages of a subject, in the order in which they arrived.
@@ -79,28 +54,31 @@ impl Inbox {
 /// The other end of an [`Inbox`].
 pub(super) struct Listener {
     pub(super) link: Link,
-    what: &'static str,
+    pub(super) purpose: Purpose,
     pub(super) subject: String,
     group: Option<String>,
     outlet: mpsc::Sender<Message>,
     room: Arc<Semaphore>,
+    /// Of a stream. They wait on when the broker is asked anew.
+    waiting: Waiting,
     drops: Sparing,
     stop: CancellationToken,
 }
 
-pub(super) fn open(link: &Link, what: &'static str, subject: &str, group: Option<&str>) -> Inbox {
+pub(super) fn open(link: &Link, purpose: Purpose, subject: &str, group: Option<String>) -> Inbox {
     let (outlet, inbox) = mpsc::channel(MESSAGES_MAX);
     let listener = Listener {
         link: link.clone(),
-        what,
+        purpose,
         subject: subject.to_owned(),
-        group: group.map(str::to_owned),
+        group,
         outlet,
         room: Arc::new(Semaphore::new(IN_FLIGHT_BYTES)),
+        waiting: Waiting::default(),
         drops: Sparing::default(),
         stop: link.0.tasks.token(),
     };
-    let name = format!("nats {what} of {subject}");
+    let name = format!("nats {} of {subject}", purpose.what());
     link.0.tasks.spawn(name, OnError::Log, OnShutdown::Drain, listener.run());
     Inbox(inbox)
 }
@@ -118,7 +96,7 @@ impl Listener {
                 if told != text {
                     tracing::error!(
                         "NATS: {} of {:?} cannot be taken: {text}; trying again",
-                        self.what,
+                        self.purpose.what(),
                         self.subject
                     );
                 }
@@ -132,26 +110,56 @@ impl Listener {
     }
 
     async fn listen(&self, client: &Client) -> Result<(), String> {
-        if let Some(prefix) = &self.link.0.client.durable
-            && let Some(messages) = durable::messages(self, client, prefix).await?
-        {
-            tracing::info!("NATS: taking {} from {:?}, durable", self.what, self.subject);
-            return self.take_durable(messages).await;
+        if let Some(durable) = durable::open(self, client).await? {
+            return self.take_durable(durable).await;
+        }
+        if self.link.0.client.durable.is_some() {
+            tracing::warn!(
+                "NATS: no stream holds {:?}: nats-client.durable does nothing there before there is one, what is sent while nobody listens is lost",
+                self.subject
+            );
         }
         let asked = match &self.group {
             Some(group) => client.queue_subscribe(self.subject.clone(), group.clone()).await,
             None => client.subscribe(self.subject.clone()).await,
         };
-        let subscriber = asked.map_err(|error| format!("subscribing failed: {}", chain(&error)))?;
+        let mut subscriber = asked.map_err(|error| format!("subscribing failed: {}", chain(&error)))?;
         // Whoever publishes as soon as the log says so is heard.
         client.flush().await.map_err(|error| chain(&error))?;
-        tracing::info!("NATS: taking {} from {:?}", self.what, self.subject);
-        self.take_passing(subscriber).await;
-        Ok(())
+        tracing::info!("NATS: taking {} from {:?}", self.purpose.what(), self.subject);
+        let durable = tokio::select! {
+            () = self.take_passing(&mut subscriber) => return Ok(()),
+            durable = self.stream_at_last(client) => durable,
+        };
+        // The consumer is there already: what comes meanwhile comes twice, which changes nothing, and nothing is lost.
+        self.drain(&mut subscriber).await;
+        self.take_durable(durable).await
+    }
+
+    /// A stream that somebody makes later.
+    async fn stream_at_last(&self, client: &Client) -> Durable {
+        let mut pause = STREAM_PAUSE;
+        let mut told = String::new();
+        loop {
+            if self.link.0.client.durable.is_none() || self.stop.is_cancelled() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(STREAM_PAUSE_MAX);
+            match durable::open(self, client).await {
+                Ok(Some(durable)) => return durable,
+                Ok(None) => {}
+                Err(text) if text == told => {}
+                Err(text) => {
+                    tracing::warn!("NATS: looking for a stream of {:?} failed: {text}", self.subject);
+                    told = text;
+                }
+            }
+        }
     }
 
     /// Core NATS: what finds no room is lost, since the connection cannot be held up without losing it.
-    async fn take_passing(&self, mut subscriber: Subscriber) {
+    async fn take_passing(&self, subscriber: &mut Subscriber) {
         loop {
             tokio::select! {
                 biased;
@@ -162,6 +170,11 @@ impl Listener {
                 },
             }
         }
+        self.drain(subscriber).await;
+    }
+
+    /// Takes what the broker has sent already.
+    async fn drain(&self, subscriber: &mut Subscriber) {
         let drained = async {
             if subscriber.drain().await.is_ok() {
                 while let Some(message) = subscriber.next().await {
@@ -169,7 +182,7 @@ impl Listener {
                 }
             }
         };
-        // In time or not, the process ends now.
+        // In time or not, it ends now.
         let _in_time = tokio::time::timeout(DRAIN, drained).await.is_ok();
     }
 
@@ -177,25 +190,38 @@ impl Listener {
         let bytes = weight(message.payload.len());
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).ok();
         let passed = room.is_some_and(|room| {
-            let receipt = Receipt { acker: None, _room: Some(room) };
+            let receipt = Receipt::passing(Some(room));
             self.outlet.try_send(Message { payload: message.payload, receipt }).is_ok()
         });
         if passed {
-            ::metrics::counter!("nats_messages_total", "what" => self.what).increment(1);
+            ::metrics::counter!("nats_messages_total", "what" => self.purpose.what()).increment(1);
             return;
         }
-        ::metrics::counter!("nats_messages_dropped_total", "what" => self.what).increment(1);
+        ::metrics::counter!("nats_messages_dropped_total", "what" => self.purpose.what()).increment(1);
         if let Some(before) = self.drops.turn() {
             tracing::error!(
                 "NATS: {} of {:?} DROPPED, too many wait ({before} more before); with a stream and nats-client.durable they would wait in the broker",
-                self.what,
+                self.purpose.what(),
                 self.subject
             );
         }
     }
 
     /// A stream keeps what finds no room here.
-    async fn take_durable(&self, mut messages: jetstream::consumer::pull::Stream) -> Result<(), String> {
+    async fn take_durable(&self, durable: Durable) -> Result<(), String> {
+        let Durable { messages, again } = durable;
+        tracing::info!("NATS: taking {} from {:?}, durable", self.purpose.what(), self.subject);
+        tokio::select! {
+            ended = self.pass_on(messages, again) => ended,
+            () = self.waiting.keep(again) => Ok(()),
+        }
+    }
+
+    async fn pass_on(
+        &self,
+        mut messages: jetstream::consumer::pull::Stream,
+        again: Duration,
+    ) -> Result<(), String> {
         loop {
             let message = tokio::select! {
                 biased;
@@ -204,14 +230,16 @@ impl Listener {
             };
             let Some(message) = message else { return Ok(()) };
             let (message, acker) = message.map_err(|error| chain(&error))?.split();
+            let broker: Arc<dyn Broker> = Arc::new(acker);
+            self.waiting.add(&broker);
             let bytes = weight(message.payload.len());
             let room = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
                 room = Arc::clone(&self.room).acquire_many_owned(bytes) => room.ok(),
             };
-            ::metrics::counter!("nats_messages_total", "what" => self.what).increment(1);
-            let receipt = Receipt { acker: Some(acker), _room: room };
+            ::metrics::counter!("nats_messages_total", "what" => self.purpose.what()).increment(1);
+            let receipt = Receipt::durable(broker, again, room);
             if self.outlet.send(Message { payload: message.payload, receipt }).await.is_err() {
                 return Ok(());
             }
