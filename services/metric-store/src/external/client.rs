@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use cc_proto::metric_store::v1::NodeHealth;
+use cc_runtime::cpu;
 use cc_runtime::error::{Failure, Kind};
 use cc_runtime::tasks::chain;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
@@ -109,8 +111,7 @@ impl Client {
     pub(super) async fn ask(&self, query: &Query<'_>) -> Result<Vec<Vec<Answer>>, Status> {
         let body = serde_json::to_vec(query).map_err(|error| self.failed(&error.to_string()))?;
         let text = self.query(body).await?;
-        let answers: Answers = serde_json::from_slice(&text)
-            .map_err(|error| self.failed(&format!("its answer is none: {error}")))?;
+        let answers: Answers = self.parse(text).await?;
         let mut results = answers.results;
         // more than was asked for is ignored, as the reference does; less is no answer
         results.truncate(query.queries.len());
@@ -149,8 +150,7 @@ impl Client {
 
         let body = serde_json::json!({"cluster": cluster, "nodes": hosts, "metric-names": metrics});
         let text = self.send("/api/healthcheck", body.to_string().into_bytes()).await?;
-        let found: HashMap<String, Health> = serde_json::from_slice(&text)
-            .map_err(|error| self.failed(&format!("its answer is none: {error}")))?;
+        let found: HashMap<String, Health> = self.parse(text).await?;
         let of = |host: &String| {
             let health = found.get(host)?;
             let lists: Lists = serde_json::from_str(&health.metrics).unwrap_or_default();
@@ -158,6 +158,12 @@ impl Client {
             Some(NodeHealth { hostname: host.clone(), state: health.state.clone(), missing, degraded })
         };
         Ok(hosts.iter().filter_map(of).collect())
+    }
+
+    /// Reads an answer, of up to [`ANSWER_BYTES_MAX`]. It was waited for, so a place to read it is as well.
+    async fn parse<T: DeserializeOwned + Send + 'static>(&self, text: Vec<u8>) -> Result<T, Status> {
+        let parsed = cpu::wait(move || serde_json::from_slice(&text)).await?;
+        parsed.map_err(|error| self.failed(&format!("its answer is none: {error}")))
     }
 
     /// Sends once more when the connection was lost: both routes only read.

@@ -16,6 +16,7 @@ use super::Series;
 use super::client::{Answer, Client, Query, Question};
 use crate::grpc::{MINIMUM_POINTS, job_query, messages};
 use crate::job_query::{JobPart, JobQuery, JobSeries, Missing, MissingReason};
+use crate::read::{POINTS_MAX, ReadError};
 
 /// Questions of one request.
 const QUESTIONS: usize = 256;
@@ -79,7 +80,7 @@ async fn ask(client: &Client, query: &JobQuery, planned: Vec<Planned>) -> Result
     };
     let answers = client.ask(&asked).await?;
     let (from, with_data) = (query.from, query.with_data);
-    let parts = cpu::run(move || {
+    let parts = cpu::wait(move || {
         let both = planned.into_iter().zip(answers);
         both.map(|(planned, mut answers)| part(planned, answers.drain(..).next(), from, with_data)).collect()
     });
@@ -110,12 +111,14 @@ fn part(planned: Planned, answer: Option<Answer>, asked_from: i64, with_data: bo
         return missing(MissingReason::NoSamples, "no sample in the time asked for".to_owned());
     };
     let timestep = answer.resolution.max(1);
-    // All series of an answer begin at the time asked for.
-    let in_front = usize::try_from((answer.from - asked_from).div_euclid(timestep)).unwrap_or(0);
-    let from = answer.from - i64::try_from(in_front).unwrap_or(0) * timestep;
-    let mut values = Vec::with_capacity(in_front + answer.data.len());
-    let mut points = usize::try_from((answer.to - from).div_euclid(timestep)).unwrap_or(0);
+    let Some(Extent { from, in_front, mut points }) = extent(&answer, asked_from, timestep) else {
+        let said = format!("from {} to {} every {timestep} s", answer.from, answer.to);
+        let detail = format!("{}, its store has it {said}", ReadError::TooMany);
+        return missing(MissingReason::ScopeNotAvailable, detail);
+    };
+    let mut values = Vec::new();
     if with_data {
+        values.reserve_exact(in_front + answer.data.len());
         values.resize(in_front, f64::NAN);
         values.extend(answer.data.into_iter().map(|value| value.unwrap_or(f64::NAN)));
         points = values.len();
@@ -133,6 +136,24 @@ fn part(planned: Planned, answer: Option<Answer>, asked_from: i64, with_data: bo
         values,
         points,
     })
+}
+
+/// Where a series begins, how many points are missing in front, and how many there are.
+struct Extent {
+    from: i64,
+    in_front: usize,
+    points: usize,
+}
+
+/// All series of an answer begin at the time asked for. `None` for one that is longer than any answer: the times are the
+/// other store's, and whatever it says takes no more memory than an answer of our own.
+fn extent(answer: &Answer, asked_from: i64, timestep: i64) -> Option<Extent> {
+    let bounded = |points: i64| (points <= POINTS_MAX).then_some(points.max(0));
+    let in_front = bounded(answer.from.checked_sub(asked_from)?.div_euclid(timestep))?;
+    let from = answer.from.checked_sub(in_front.checked_mul(timestep)?)?;
+    let points = bounded(answer.to.checked_sub(from)?.div_euclid(timestep))?;
+    bounded(in_front.checked_add(i64::try_from(answer.data.len()).ok()?)?)?;
+    Some(Extent { from, in_front: usize::try_from(in_front).ok()?, points: usize::try_from(points).ok()? })
 }
 
 /// What is asked, and what cannot be.
@@ -249,3 +270,6 @@ fn not_configured(query: &JobQuery) -> Missing {
         detail: format!("there is no cluster file of {}", query.cluster),
     }
 }
+
+#[cfg(test)]
+mod tests;
