@@ -1,6 +1,7 @@
 //! What every request passes before it reaches its handler, one file each; the order is in [`crate::app`].
 
 pub mod access_log;
+pub mod announced;
 pub mod compression;
 pub mod concurrency;
 pub mod cors;

@@ -6,6 +6,7 @@ use http::Request;
 use tower::ServiceBuilder;
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
+use crate::middleware::announced;
 use crate::state::State;
 
 /// Unpacks `Content-Encoding: gzip` as the body is read. Other encodings pass as they are: the reference ignores them
@@ -13,6 +14,7 @@ use crate::state::State;
 pub fn of_request(handler: MethodRouter<State>) -> MethodRouter<State> {
     handler.layer(
         ServiceBuilder::new()
+            .map_request(announced::check)
             .layer(RequestDecompressionLayer::new().gzip(true).pass_through_unaccepted(true))
             .map_request(|request: Request<DecompressionBody<Body>>| request.map(Body::new)),
     )

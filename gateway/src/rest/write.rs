@@ -3,10 +3,11 @@
 //! Nothing is buffered but the last, incomplete line: when an upload breaks off, half a line must not become a wrong
 //! sample.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
-use axum::extract::{Query, State as Extract};
+use axum::extract::{Extension, Query, State as Extract};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
 use cc_proto::metric_store::v1::{WriteRequest, WriteResponse};
@@ -17,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use crate::auth::gate::Store;
 use crate::body::{self, Pieces};
 use crate::json;
+use crate::middleware::announced::LengthKnown;
 use crate::problem::Problem;
 use crate::state::State;
 
@@ -32,6 +34,7 @@ pub async fn take(
     Store(caller): Store,
     Extract(state): Extract<State>,
     Query(query): Query<Vec<(String, String)>>,
+    known: Option<Extension<LengthKnown>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -39,6 +42,8 @@ pub async fn take(
     body::announced(&headers, limits.write)?;
     let default_cluster = query.into_iter().find(|(key, _)| key == "cluster").map(|(_, name)| name);
     let fault = Arc::new(Fault::default());
+    // Dropped before its end, this says so to the upload, which goes on without it.
+    let here = Here { fault: Arc::clone(&fault), length_known: known.is_some() };
     let lines = lines(
         Pieces::new(body, limits.write, limits),
         default_cluster.unwrap_or_default(),
@@ -49,6 +54,7 @@ pub async fn take(
     let mut store = state.metric_store();
     // Also when the sender goes away: its whole lines are on their way and arrive all or, if the store fails, told so.
     let written = state.detached("write samples", async move { store.write(request).await }).await;
+    drop(here);
     if let Some(problem) = fault.take() {
         return Err(problem);
     }
@@ -70,15 +76,32 @@ fn answer(written: &WriteResponse) -> Response {
 
 /// Why an upload ended early; gRPC has no place for it in a stream of requests.
 #[derive(Default)]
-struct Fault(Mutex<Option<Problem>>);
+struct Fault {
+    problem: Mutex<Option<Problem>>,
+    /// Nobody can tell any more whether the end that is seen is the upload's: its connection is gone.
+    no_end: AtomicBool,
+}
 
 impl Fault {
     fn tell(&self, problem: Problem) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
     }
 
     fn take(&self) -> Option<Problem> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The handler, as long as there is one. It goes before its connection does, so before an end that is none is seen.
+struct Here {
+    fault: Arc<Fault>,
+    /// A body that ends early is an error then.
+    length_known: bool,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.fault.no_end.store(!self.length_known, Ordering::Release);
     }
 }
 
@@ -119,7 +142,9 @@ impl Upload {
                 Ok(None) => {
                     self.ended = true;
                     let last = std::mem::take(&mut self.tail).freeze();
-                    return (!last.is_empty()).then_some(last);
+                    // Without an end it may be half a line. No sender is left who was told that it is stored.
+                    let whole = !self.fault.no_end.load(Ordering::Acquire);
+                    return (whole && !last.is_empty()).then_some(last);
                 }
                 Err(problem) => {
                     // The call ends in order after the lines that came whole: a call that is dropped would take those

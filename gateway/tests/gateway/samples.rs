@@ -84,6 +84,35 @@ async fn a_broken_upload_leaves_no_half_line() {
     assert_eq!(store.ended, 1, "the call ends in order, so that nothing on its way is dropped");
 }
 
+/// A connection that is dropped at the end of the process looks to its reader as if the body were over.
+#[tokio::test]
+async fn an_upload_whose_connection_is_dropped_leaves_no_half_line() {
+    const LINES: &str = "a value=1 5\nb value=12";
+    for (announced, lines) in [(None, "a value=1 5\n"), (Some("100"), "a value=1 5\n"), (Some("22"), LINES)] {
+        let house = House::new();
+        let (mut sender, pieces) = futures::channel::mpsc::channel::<Result<Bytes, std::io::Error>>(4);
+        let mut upload = request(Method::POST, "/api/write", "api");
+        if let Some(length) = announced {
+            upload = upload.header("content-length", length);
+        }
+        let mut answer = Box::pin(house.open(upload.body(Body::from_stream(pieces)).unwrap()));
+        sender.try_send(Ok(Bytes::from_static(LINES.as_bytes()))).unwrap();
+        while house.fakes.store.get().lines.is_empty() {
+            assert!(futures::poll!(answer.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(answer);
+        drop(sender);
+        let began = std::time::Instant::now();
+        while house.fakes.store.get().ended == 0 {
+            assert!(began.elapsed() < std::time::Duration::from_secs(10), "the call ends");
+            tokio::task::yield_now().await;
+        }
+        let stored = String::from_utf8(house.fakes.store.get().lines.clone()).unwrap();
+        assert_eq!(stored, lines, "announced: {announced:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_store_that_takes_nothing_is_told_to_the_sender() {
     let house = House::new();
