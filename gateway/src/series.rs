@@ -85,6 +85,8 @@ pub(crate) struct OneSeries {
     pub(crate) hostname: String,
     /// Part of the host.
     pub(crate) id: Option<String>,
+    /// Unix seconds of the first value.
+    pub(crate) first_time: i64,
     /// Of the native samples; `None`: no sample at all.
     pub(crate) statistics: Option<common::Statistics>,
     /// The values; NaN where a sample is missing.
@@ -119,6 +121,7 @@ pub(crate) async fn of_job(
             to: job.start_time + job.duration_s,
             resolution_s: wanted.resolution,
             with_data: wanted.with_data,
+            from_first_sample: false,
         };
         state.metric_store().query_job(caller::request(request, caller)).await?.into_inner()
     } else {
@@ -153,6 +156,8 @@ pub(crate) async fn of_nodes(state: &State, caller: &Caller, wanted: NodesWanted
         to,
         resolution_s: wanted.resolution,
         with_data: true,
+        // as recorded; the time of the first value is told beside
+        from_first_sample: true,
     };
     collect(state.metric_store().query_job(caller::request(request, caller)).await?.into_inner()).await
 }
@@ -227,6 +232,7 @@ impl Loaded {
         metric.series.push(OneSeries {
             hostname: header.hostname,
             id: header.id,
+            first_time: header.first_time,
             statistics: header.statistics,
             values: vec![f64::NAN; points],
         });
@@ -272,6 +278,20 @@ impl Loaded {
 }
 
 impl Metric {
+    /// Lets all series begin with the earliest of them: the others get values without samples in front.
+    pub(crate) fn align(&mut self) {
+        let Some(first) = self.series.iter().map(|one| one.first_time).min() else { return };
+        let step = i64::from(self.timestep.max(1));
+        for one in &mut self.series {
+            // series of one host have points half a step apart at most
+            let late = (one.first_time - first + step / 2) / step;
+            let gap = usize::try_from(late).unwrap_or_default();
+            one.values.splice(..0, std::iter::repeat_n(f64::NAN, gap));
+            one.first_time = first;
+        }
+        self.first_time = first;
+    }
+
     /// Whether there are so many series that statistics over them belong beside.
     pub(crate) fn has_many(&self) -> bool {
         self.series.len() >= STATISTICS_FROM
@@ -350,7 +370,33 @@ mod tests {
     use super::*;
 
     fn one(values: &[f64]) -> OneSeries {
-        OneSeries { hostname: "n1".to_owned(), id: None, statistics: None, values: values.to_vec() }
+        OneSeries {
+            hostname: "n1".to_owned(),
+            id: None,
+            first_time: 0,
+            statistics: None,
+            values: values.to_vec(),
+        }
+    }
+
+    #[test]
+    fn series_of_a_host_begin_together() {
+        let at = |first_time: i64, values: &[f64]| OneSeries { first_time, ..one(values) };
+        let mut metric = Metric {
+            name: "flops".to_owned(),
+            scope: MetricScope::HwThread,
+            unit: Unit::new("F/s", "G"),
+            timestep: 60,
+            native_timestep: 60,
+            first_time: 1125,
+            series: vec![at(1125, &[2.0]), at(1000, &[1.0, 1.0, 1.0]), at(970, &[3.0])],
+            over: None,
+        };
+        metric.align();
+        assert_eq!(metric.first_time, 970);
+        let lengths: Vec<_> = metric.series.iter().map(|one| (one.first_time, one.values.len())).collect();
+        assert_eq!(lengths, [(970, 4), (970, 4), (970, 1)]);
+        assert!(metric.series[0].values[2].is_nan() && metric.series[0].values[3] == 2.0);
     }
 
     #[test]

@@ -369,6 +369,7 @@ mod tests {
                 .map(|(host, values)| OneSeries {
                     hostname: (*host).to_owned(),
                     id: None,
+                    first_time: 0,
                     statistics: None,
                     values: values.to_vec(),
                 })

@@ -366,6 +366,9 @@ fn by_host(metrics: Vec<Metric>) -> BTreeMap<String, Vec<Metric>> {
             }
         }
     }
+    for metric in found.values_mut().flatten() {
+        metric.align();
+    }
     found
 }
 

@@ -123,6 +123,7 @@ async fn series(
         to: job.start_time + i64::from(job.duration),
         resolution_s: 0,
         with_data: true,
+        from_first_sample: false,
     };
     let failed = |status: Status| Error::Series { job: job.key(), source: Box::new(status) };
     let mut chunks = store.query_job(request).await.map_err(failed)?.into_inner();

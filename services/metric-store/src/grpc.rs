@@ -227,6 +227,7 @@ pub(crate) fn job_query(request: QueryJobRequest, minimum_points: usize) -> Resu
         resolution: request.resolution_s.into(),
         minimum_points,
         with_data: request.with_data,
+        from_first_sample: request.from_first_sample,
     })
 }
 

@@ -40,6 +40,8 @@ pub struct JobQuery {
     pub minimum_points: usize,
     /// Statistics only, if false.
     pub with_data: bool,
+    /// A series that begins later than `from` is given from its first sample on, not with points without a sample before it.
+    pub from_first_sample: bool,
 }
 
 /// One series of the answer.
@@ -298,7 +300,7 @@ impl JobAnswer {
                 &columns,
                 self.query.from,
                 self.to.max(self.query.from),
-                Front::Keep,
+                if self.query.from_first_sample { Front::Cut } else { Front::Keep },
                 metric.aggregation,
             )?
         };

@@ -147,6 +147,7 @@ impl RemoteStore {
             to: job.start_time + i64::from(job.duration),
             resolution_s: 0,
             with_data: false,
+            from_first_sample: false,
         };
         let mut chunks = self.0.clone().query_job(request).await?.into_inner();
         let mut found = NodeStatistics::new();

@@ -158,6 +158,11 @@ fn an_answer_begins_at_the_time_asked_for() {
     // Points at -700 and -640 lie before the first sample at -600; -580 is nearest to it.
     assert!(series.values[0].is_nan() && series.values[1].is_nan());
     assert_eq!(series.values[2], 0.0);
+    let later = JobQuery { from_first_sample: true, ..query.clone() };
+    let part = later.prepare(&store).unwrap().step(0, &store).remove(0);
+    let JobPart::Series(cut) = part else { panic!("{part:?}") };
+    assert_eq!((cut.from, cut.points, cut.values[0]), (NOW - 600, 10, 0.0));
+    assert_eq!(cut.statistics, series.statistics);
     query.with_data = false;
     let part = query.prepare(&store).unwrap().step(0, &store).remove(0);
     let JobPart::Series(series) = part else { panic!("{part:?}") };
