@@ -65,7 +65,7 @@ pub async fn export_checkpoints(config: &Config, clock: &Clock) -> Result<String
 fn options_of(config: &Config, purpose: &str) -> Result<Options, Error> {
     let section = config.metric_store.as_ref();
     let missing = || Error::Invalid(format!("metric-store configuration required for {purpose}"));
-    Ok(options(section.ok_or_else(missing)?, Pinning::None))
+    Ok(options(section.ok_or_else(missing)?, config.store_log, Pinning::None))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {

@@ -61,7 +61,7 @@ pub async fn start_standalone(deps: Deps) -> Result<Router, Error> {
             "main.backend-url: the nodes in use are not asked for yet; twice the retention is kept instead"
         );
     }
-    let store = open(options(section, pinning), deps.clock.clone()).await?;
+    let store = open(options(section, deps.config.store_log, pinning), deps.clock.clone()).await?;
     store.configure_metrics(metrics(standalone));
     store::start(&store, &deps.tasks, &deps.readiness);
     nats::start(&store, &deps.config, &deps.health, &deps.tasks);

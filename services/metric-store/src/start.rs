@@ -6,7 +6,9 @@ use std::sync::Arc;
 use cc_proto::metric_store::v1::metric_store_server::MetricStoreServer;
 use cc_runtime::clock::Clock;
 use cc_runtime::config::Config;
-use cc_runtime::config::metric_store::{self, CheckpointFormat, MetricStore as Section};
+use cc_runtime::config::metric_store::{
+    self, CheckpointFormat, LogDurability, MetricStore as Section, StoreLog,
+};
 use cc_runtime::health::{Health, Readiness};
 use cc_runtime::tasks::Tasks;
 use tonic::service::Routes;
@@ -59,7 +61,7 @@ pub async fn start(deps: Deps) -> Result<Routes, Error> {
 
 /// The store of this process.
 async fn local(deps: &Deps, section: &Section) -> Result<Grpc, Error> {
-    let store = open(options(section, Pinning::Expected), deps.clock.clone()).await?;
+    let store = open(options(section, deps.config.store_log, Pinning::Expected), deps.clock.clone()).await?;
     store::start(&store, &deps.tasks, &deps.readiness);
     nats::start(&store, &deps.config, &deps.health, &deps.tasks);
     let resampling = deps.config.main.resampling.as_ref();
@@ -74,15 +76,18 @@ pub(crate) async fn open(options: Options, clock: Clock) -> Result<Arc<Store>, E
     opened.map_err(|_| Error::Invalid("the store was interrupted while it opened".to_owned()))?
 }
 
-/// The settings that the section `metric-store` stands for.
-pub(crate) fn options(section: &Section, pinning: Pinning) -> Options {
+/// The settings that the sections `metric-store` and `store-log` stand for.
+pub(crate) fn options(section: &Section, log: StoreLog, pinning: Pinning) -> Options {
     Options {
         directory: own_directory(&section.checkpoints.directory),
         retention: section.retention_in_memory,
         memory_cap: section.memory_cap_gb.saturating_mul(1_000_000_000),
         checkpoint_interval: section.checkpoint_interval,
         workers: section.num_workers,
-        durability: Durability::Background,
+        durability: match log.durability {
+            LogDurability::Background => Durability::Background,
+            LogDurability::Sync => Durability::Sync,
+        },
         pinning,
         reference: Some(Reference {
             directory: section.checkpoints.directory.clone(),

@@ -45,6 +45,8 @@ pub struct Config {
     pub archive: archive::Archive,
     /// Section `metric-store`: the store of this product; absent: only external ones.
     pub metric_store: Option<metric_store::MetricStore>,
+    /// Section `store-log` (ours): when samples are on the disk.
+    pub store_log: metric_store::StoreLog,
     /// Section `metric-store-external`: stores elsewhere, by scope.
     pub metric_store_external: Vec<metric_store::External>,
     /// Section `ui`: defaults for users without settings of their own.
@@ -145,6 +147,9 @@ fn read(source: &Source, program: Program, findings: &Findings) -> Config {
     }
     let store = section("metric-store", Rules::STRICT).map(|section| section.with_hints(metric_store::HINTS));
     config.metric_store = store.map(metric_store::read);
+    if let Some(section) = section("store-log", Rules::LAX) {
+        config.store_log = metric_store::read_log(section);
+    }
     if let Some(section) = section("ui", Rules::SCHEMA) {
         config.ui = ui::read(section);
     }

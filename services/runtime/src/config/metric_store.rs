@@ -44,6 +44,24 @@ impl Default for Checkpoints {
     }
 }
 
+/// Our section `store-log`: the log of samples, which the store of this product always keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreLog {
+    /// `durability`: what an answer to samples means. Default `background`.
+    pub durability: LogDurability,
+}
+
+/// `store-log.durability` (architecture.md 8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogDurability {
+    /// `background`: written before the answer, on the disk at most a second later; a killed process loses nothing, a power cut
+    /// that second.
+    #[default]
+    Background,
+    /// `sync`: on the disk before the answer; a power cut loses nothing either. Each batch then waits for the disk.
+    Sync,
+}
+
 /// `metric-store.checkpoints.file-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckpointFormat {
@@ -132,6 +150,14 @@ pub(super) fn read(section: Section<'_>) -> MetricStore {
     warn_of_repeated_subjects(&section, &store.nats_subscriptions);
     section.finish();
     store
+}
+
+/// Reads section `store-log`.
+pub(super) fn read_log(section: Section<'_>) -> StoreLog {
+    let choices = [("background", LogDurability::Background), ("sync", LogDurability::Sync)];
+    let durability = section.choice("durability", &choices).unwrap_or_default();
+    section.finish();
+    StoreLog { durability }
 }
 
 fn default_workers() -> usize {

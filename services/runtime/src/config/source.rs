@@ -15,8 +15,8 @@ const LARGEST_BYTES: u64 = 16 * 1024 * 1024;
 pub(super) const REFERENCE_SECTIONS: [&str; 8] =
     ["main", "auth", "cron", "archive", "metric-store", "metric-store-external", "ui", "nats"];
 /// Sections of our own; the reference ignores them.
-pub(super) const OWN_SECTIONS: [&str; 8] =
-    ["grpc", "services", "observability", "site", "proxy", "limits", "compat", "nats-client"];
+pub(super) const OWN_SECTIONS: [&str; 9] =
+    ["grpc", "services", "observability", "site", "proxy", "limits", "compat", "nats-client", "store-log"];
 
 /// One section and the file it came from.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::archive::{Place, Policy, Target};
-use super::metric_store::{CheckpointFormat, Cleanup};
+use super::metric_store::{CheckpointFormat, Cleanup, LogDurability};
 use super::operation::Limits;
 use super::services::{Address, Entry};
 use super::*;
@@ -246,6 +246,16 @@ fn a_server_needs_a_metric_store() {
     assert_eq!(good(&with("metric-store-external", external)).server_problem(), None);
     let split = json!({"metric-store": {"address": "unix:/run/m"}});
     assert_eq!(good(&with("services", split)).server_problem(), None);
+}
+
+#[test]
+fn samples_are_on_the_disk_when_the_site_wants_it() {
+    let durability = |log: Value| good(&with("store-log", log)).store_log.durability;
+    assert_eq!(good(&json!({"main": {}})).store_log.durability, LogDurability::Background);
+    assert_eq!(durability(json!({})), LogDurability::Background);
+    assert_eq!(durability(json!({"durability": "sync"})), LogDurability::Sync);
+    let wrong = findings(&with("store-log", json!({"durability": "always"})));
+    assert_eq!(wrong, [r#"store-log.durability: "always" is none of "background", "sync""#]);
 }
 
 #[test]
